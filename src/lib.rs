@@ -1,0 +1,2 @@
+//! rustha.
+pub mod gtid;

@@ -1,0 +1,2 @@
+//! The program `rustha`.
+fn main() {}

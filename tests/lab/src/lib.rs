@@ -1,0 +1,1 @@
+//! rustha-lab.
