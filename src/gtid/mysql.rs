@@ -82,6 +82,13 @@ impl Set {
         Set { sources }
     }
 
+    /// What is left when everything that the server with this UUID has written, tagged or not, is taken out.
+    pub fn without_source(&self, uuid: &str) -> Set {
+        let uuid = Uuid::parse(uuid).ok();
+        let others = self.sources.iter().filter(|(source, _)| Some(source.uuid) != uuid);
+        Set { sources: others.map(|(source, intervals)| (source.clone(), intervals.clone())).collect() }
+    }
+
     /// The transactions only `self` has: `GTID_SUBTRACT(self, other)`.
     pub fn minus(&self, other: &Set) -> Set {
         let left = |(source, ours): (&Source, &Intervals)| {

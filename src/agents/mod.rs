@@ -1,0 +1,13 @@
+//! One folder an agent. A new agent is a folder, a line here, and a link in `ocf/resource.d/rustha/`.
+
+pub mod mysql;
+
+use crate::ocf::agent::Agent;
+
+/// All agents.
+pub static ALL: &[&dyn Agent] = &[&mysql::Mysql];
+
+/// The agent of this name.
+pub fn find(name: &str) -> Option<&'static dyn Agent> {
+    ALL.iter().copied().find(|agent| agent.name() == name)
+}

@@ -1,0 +1,9 @@
+//! What is decided for a `mysql` instance. Pure: no clock, no environment, no file, no process, no log.
+
+pub mod cold_start;
+pub mod election;
+pub mod errant;
+pub mod health;
+pub mod position;
+pub mod record;
+pub mod role;

@@ -1,0 +1,79 @@
+//! The mark that promote leaves: it names the running daemon by pid and start time, so that no restart inherits it.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::server::process::Daemon;
+
+/// The mark's file.
+pub struct Mark(PathBuf);
+
+impl Mark {
+    /// The mark of this resource, whether it is there or not.
+    pub fn of(run_dir: &Path, resource: &str) -> Self {
+        Self(run_dir.join(format!("rustha-{resource}.promoted")))
+    }
+
+    /// Whether it is there, and names this daemon.
+    pub fn is_of(&self, daemon: Daemon) -> bool {
+        fs::read_to_string(&self.0).is_ok_and(|text| text.trim() == Self::content(daemon))
+    }
+
+    /// Leaves the mark for this daemon: whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn leave(&self, daemon: Daemon) -> Result<()> {
+        let draft = self.0.with_extension("draft");
+        let write = || -> std::io::Result<()> {
+            if let Some(dir) = self.0.parent() {
+                fs::create_dir_all(dir)?;
+            }
+            let mut file = fs::File::create(&draft)?;
+            file.write_all(Self::content(daemon).as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&draft, &self.0)
+        };
+        write().with_context(|| format!("cannot write {}", self.0.display()))
+    }
+
+    /// Takes the mark away; that there is none is no error.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn remove(&self) -> Result<()> {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", self.0.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn content(daemon: Daemon) -> String {
+        format!("{} {}", daemon.pid, daemon.started)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_names_one_daemon_and_no_other() {
+        let dir = std::env::temp_dir().join(format!("rustha-mark-{}", std::process::id()));
+        let mark = Mark::of(&dir, "p_db");
+        let daemon = Daemon { pid: 7, started: 99 };
+        assert!(!mark.is_of(daemon));
+        mark.leave(daemon).expect("written");
+        assert!(mark.is_of(daemon));
+        assert!(!mark.is_of(Daemon { started: 100, ..daemon }), "the same pid after a restart is a stranger");
+        mark.remove().expect("removed");
+        mark.remove().expect("removing twice is no error");
+        assert!(!mark.is_of(daemon));
+        fs::remove_dir_all(dir).expect("cleaned up");
+    }
+}

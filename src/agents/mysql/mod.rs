@@ -1,0 +1,114 @@
+//! The agent `mysql`: one MySQL or MariaDB server with GTID replication, as an instance of a promotable clone.
+//!
+//! The life of an instance: `start` brings the server up closed for writes, and attaches it to the primary if there is
+//! one. Without a primary the instances tell each other what they have, and one offers itself (`decide/cold_start.rs`).
+//! Pacemaker picks by score; before its pick is promoted, the others stop receiving and tell what they have
+//! (pre-promote), `promote` fetches what is missing, applies everything, claims the promotion in the cluster's
+//! configuration, leaves its mark and opens. The others follow (post-promote, or their next monitor). `demote` closes and
+//! tells the final position, the others receive the rest (post-demote), and the old primary becomes a replica like any
+//! other. `monitor` compares mark and server for the role, and tells score and state when they change.
+
+mod closing;
+mod decide;
+mod demote;
+mod mark;
+mod monitor;
+mod node;
+mod notify;
+mod parameters;
+mod promote;
+mod publish;
+mod replicate;
+mod review;
+mod start;
+mod stop;
+mod validate;
+
+use std::time::Duration;
+
+use crate::ocf::agent::{Action, Advertised, Agent, time_of};
+use crate::ocf::env::Invocation;
+use crate::ocf::exit::{ExitCode, Outcome};
+use crate::ocf::params::Parameter;
+use node::Node;
+
+/// The agent.
+pub struct Mysql;
+
+static ACTIONS: &[Advertised] = &[
+    Advertised::new(Action::Start, 120),
+    Advertised::new(Action::Stop, 120),
+    Advertised::new(Action::Monitor, 30).depth(0).every(20),
+    Advertised::monitor("Promoted", 30, 10),
+    Advertised::monitor("Unpromoted", 30, 11),
+    Advertised::new(Action::Promote, 120),
+    Advertised::new(Action::Demote, 120),
+    Advertised::new(Action::Notify, 90),
+    Advertised::new(Action::ReloadAgent, 60),
+    Advertised::new(Action::ValidateAll, 30).depth(0),
+    Advertised::new(Action::ValidateAll, 30).depth(10),
+    Advertised::new(Action::MetaData, 5),
+];
+
+impl Agent for Mysql {
+    fn name(&self) -> &'static str {
+        "mysql"
+    }
+
+    fn short(&self) -> &'static str {
+        "MySQL or MariaDB with GTID replication"
+    }
+
+    fn long(&self) -> &'static str {
+        "Manages one MySQL (5.7 and later) or MariaDB (10.5 and later) server with GTID replication as an instance of a \
+         promotable clone with notify=true: one instance is promoted and takes writes, the others are its replicas, \
+         read-only from their first instruction. At a failover the promoted instance first fetches what any survivor has \
+         received, and applies everything, before it takes writes. Parameters are those of ocf:heartbeat:mysql and \
+         ocf:heartbeat:mariadb."
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        parameters::PARAMETERS
+    }
+
+    fn actions(&self) -> &'static [Advertised] {
+        ACTIONS
+    }
+
+    fn run(&self, action: Action, call: &Invocation) -> Outcome {
+        let time = time_of(self, action, call);
+        if action == Action::ValidateAll {
+            return validate::validate(call, time);
+        }
+        let node = match Node::gather(call, time) {
+            Ok(node) => node,
+            Err(error) => return without_configuration(action, error),
+        };
+        match action {
+            Action::Start => validate::refuse_unsuited_clone(call).and_then(|()| {
+                validate::say_deprecated(call);
+                start::start(&node)
+            }),
+            Action::Stop => stop::stop(&node),
+            Action::Monitor => {
+                let is_deep = call.check_level.is_some_and(|level| level >= 10);
+                monitor::monitor(&node, monitor::Kind { is_probe: call.interval == Duration::ZERO, is_deep })
+            }
+            Action::Promote => promote::promote(&node),
+            Action::Demote => demote::demote(&node),
+            Action::Notify => notify::notify(&node, call),
+            Action::ReloadAgent => validate::reload(&node),
+            Action::MetaData | Action::ValidateAll => Ok(ExitCode::Success),
+        }
+    }
+}
+
+/// With a configuration that cannot be used nothing is running that this agent started, or nothing that can be said
+/// about it: notify never fails, everything else says what is wrong.
+fn without_configuration(action: Action, error: anyhow::Error) -> Outcome {
+    if action == Action::Notify {
+        log::warn!("{error:#}");
+        return Ok(ExitCode::Success);
+    }
+    Err(error)
+}

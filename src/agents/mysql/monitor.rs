@@ -1,0 +1,157 @@
+//! monitor: the truth about the daemon, whether it answers, its role, and its replication.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::decide::role::{Role, Stray, decide_role, decide_stray};
+use super::node::Node;
+use super::publish::{Standing, publish};
+use super::{closing, promote, review};
+use crate::ocf::exit::{ExitCode, OcfError, Outcome};
+use crate::pacemaker::Score;
+use crate::server::client::{Session, Unavailable};
+use crate::server::process::Daemon;
+
+/// Which monitor this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// A probe tells what is there, and changes nothing of it (objection 25).
+    pub is_probe: bool,
+    /// Also read from the operator's test table.
+    pub is_deep: bool,
+}
+
+/// Runs the action.
+pub fn monitor(node: &Node, kind: Kind) -> Outcome {
+    let Some(daemon) = node.daemon() else {
+        if !kind.is_probe {
+            report_dead(node);
+        }
+        return Ok(ExitCode::NotRunning);
+    };
+    match observe(node, daemon, kind) {
+        Err(error) if !kind.is_probe => {
+            withdraw(node);
+            Err(error)
+        }
+        outcome => outcome,
+    }
+}
+
+fn observe(node: &Node, daemon: Daemon, kind: Kind) -> Outcome {
+    let is_marked = node.is_marked(daemon);
+    let mut session = match ask(node, daemon) {
+        Ok(session) => session,
+        Err(Unavailable::TooManyConnections) => {
+            log::warn!("the server lives, but has too many connections for the agent");
+            return Ok(if is_marked { ExitCode::RunningPromoted } else { ExitCode::Success });
+        }
+        Err(other) => return Err(OcfError::generic(other.to_string()).into()),
+    };
+    if kind.is_deep
+        && let Some(query) = &node.config.test_query
+    {
+        session.query("the test table", query)?;
+    }
+    let role = decide_role(is_marked, session.state()?.is_writable());
+    if kind.is_probe {
+        return probe(node, role);
+    }
+    match role {
+        Role::Primary => primary(node),
+        Role::ClosedPrimary => closed_primary(node),
+        Role::Replica => replica(node, &mut session),
+        Role::Strayed => strayed(node, &mut session, daemon),
+    }
+}
+
+/// Asks a daemon that may hang. A process that is stopped cannot answer, so it is not asked.
+///
+/// # Errors
+/// When it cannot be asked.
+pub fn ask(node: &Node, daemon: Daemon) -> Result<Session, Unavailable> {
+    if daemon.is_stopped() {
+        return Err(Unavailable::Silent(Duration::ZERO));
+    }
+    node.quick_session()
+}
+
+/// The promotion score is told by a probe as well: it is lost when the cluster's stack is restarted under a running
+/// server, and a primary without one would be demoted (resource-agents#859).
+fn probe(node: &Node, role: Role) -> Outcome {
+    match role {
+        Role::Primary | Role::Strayed => primary(node),
+        Role::ClosedPrimary => Ok(ExitCode::RunningPromoted),
+        Role::Replica => Ok(ExitCode::Success),
+    }
+}
+
+fn primary(node: &Node) -> Outcome {
+    if let Some(view) = node.view()? {
+        publish(node, &view, &Standing::primary());
+    }
+    Ok(ExitCode::RunningPromoted)
+}
+
+fn closed_primary(node: &Node) -> Outcome {
+    let status = "primary, but somebody closed it for writes (read_only)";
+    if let Some(view) = node.view()? {
+        publish(node, &view, &Standing { status: status.into(), ..Standing::primary() });
+    }
+    log::warn!("{status}: SET GLOBAL read_only=0 opens it");
+    Ok(ExitCode::DegradedPromoted)
+}
+
+fn replica(node: &Node, session: &mut Session) -> Outcome {
+    match review::review(node, session)? {
+        Standing { score: Some(Score::Never), status, .. } => {
+            log::debug!("{status}");
+            Ok(ExitCode::Degraded)
+        }
+        _ => Ok(ExitCode::Success),
+    }
+}
+
+/// Open for writes without having been promoted by us.
+fn strayed(node: &Node, session: &mut Session, daemon: Daemon) -> Outcome {
+    let Some(view) = node.view()? else {
+        return Ok(ExitCode::Success);
+    };
+    let me = node.cluster.as_ref().map_or("", |cluster| cluster.node.as_str());
+    let promoted = view.promoted();
+    let elsewhere = promoted.iter().any(|name| *name != me);
+    match decide_stray(promoted.contains(&me), elsewhere, view.unmanaged) {
+        Stray::Adopt => {
+            log::warn!("the primary was opened for writes before this agent was in charge: it is taken over as it is");
+            promote::adopt(node, session, daemon)?;
+            publish(node, &view, &Standing::primary());
+            Ok(ExitCode::RunningPromoted)
+        }
+        Stray::Report => {
+            log::warn!("open for writes without having been promoted; left as it is, the resource is not managed now");
+            Ok(ExitCode::RunningPromoted)
+        }
+        Stray::Close => {
+            log::error!("open for writes without having been promoted: closed");
+            closing::close(session, node.deadline)?;
+            replica(node, session)
+        }
+    }
+}
+
+/// A server that has ended or hangs must not be promoted again where it stands: without its score the cluster promotes
+/// another in the same transition in which it recovers this one.
+fn withdraw(node: &Node) {
+    if let Some(cluster) = &node.cluster
+        && let Err(error) = cluster.withdraw_score(node.deadline)
+    {
+        log::warn!("cannot withdraw the promotion score: {error:#}");
+    }
+}
+
+fn report_dead(node: &Node) {
+    let last = crate::server::process::last_error(&node.layout.log, 0);
+    log::error!("the server is not running{}", last.map(|text| format!("; last error in its log: {text}")).unwrap_or_default());
+    withdraw(node);
+}

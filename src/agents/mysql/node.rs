@@ -1,0 +1,140 @@
+//! One instance on this node: its configuration, its server, its cluster, and the time that the action has.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::decide::record::Record;
+use super::mark::Mark;
+use super::parameters::Config;
+use crate::deadline::Deadline;
+use crate::ocf::env::Invocation;
+use crate::ocf::exit::OcfError;
+use crate::pacemaker::{Cluster, View};
+use crate::server::client::{Access, Login, Session, Unavailable, read_credentials};
+use crate::server::dialect::Source;
+use crate::server::layout::Layout;
+use crate::server::process::Daemon;
+
+/// A server that lives answers `SELECT 1` in far less; one that does not within this time hangs.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What an action works with.
+pub struct Node {
+    /// The resource's name.
+    pub resource: String,
+    /// The parameters.
+    pub config: Config,
+    /// The server's files.
+    pub layout: Layout,
+    /// The cluster; `None` when the call does not come from one.
+    pub cluster: Option<Cluster>,
+    /// How many instances the clone may have.
+    pub clone_max: Option<usize>,
+    /// When the action must have ended.
+    pub deadline: Deadline,
+    /// Where state is kept that may not survive a reboot.
+    pub run_dir: PathBuf,
+    access: Access,
+}
+
+impl Node {
+    /// Reads the parameters and finds the server's files.
+    ///
+    /// # Errors
+    /// Wrong parameters, or a credentials file that cannot be used.
+    pub fn gather(call: &Invocation, time: Duration) -> Result<Self> {
+        let config = Config::read(call)?;
+        let layout = Layout::find(&config.given);
+        let deadline = Deadline::after(time.saturating_sub(reserve(time)));
+        let cluster = match &call.cluster {
+            Some(meta) => Some(Cluster::of(&call.resource, meta.node.as_deref(), deadline)?),
+            None => None,
+        };
+        let mut logins = Vec::new();
+        if let Some(path) = &config.credentials {
+            logins.push(read_credentials(path)?);
+        }
+        logins.push(Login { user: "root".into(), password: None });
+        logins.extend(config.fallback_logins.iter().cloned());
+        Ok(Self {
+            resource: call.resource.clone(),
+            access: Access { socket: layout.socket.clone(), logins },
+            clone_max: call.cluster.as_ref().and_then(|meta| meta.clone_max),
+            run_dir: call.run_dir.clone(),
+            config,
+            layout,
+            cluster,
+            deadline,
+        })
+    }
+
+    /// The running server, if there is one.
+    pub fn daemon(&self) -> Option<Daemon> {
+        Daemon::find(&self.layout.datadir)
+    }
+
+    /// A session in which each answer may take as long as the action has time.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub fn session(&self) -> Result<Session, Unavailable> {
+        Session::open(&self.access, self.deadline.remaining())
+    }
+
+    /// A session with a server of which it is not known whether it answers at all.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or does not answer soon.
+    pub fn quick_session(&self) -> Result<Session, Unavailable> {
+        Session::open(&self.access, self.deadline.remaining().min(ANSWER))
+    }
+
+    /// The mark of a promotion, if it is this very daemon's.
+    pub fn is_marked(&self, daemon: Daemon) -> bool {
+        Mark::of(&self.run_dir, &self.resource).is_of(daemon)
+    }
+
+    /// The mark's file.
+    pub fn mark(&self) -> Mark {
+        Mark::of(&self.run_dir, &self.resource)
+    }
+
+    /// The cluster at this moment; `None` outside of one.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn view(&self) -> Result<Option<View>> {
+        self.cluster.as_ref().map(|cluster| cluster.view(self.deadline)).transpose()
+    }
+
+    /// The record of the last promotion; `None` if there was none, or outside of a cluster.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked, or the record is broken.
+    pub fn record(&self) -> Result<Option<Record>> {
+        let Some(cluster) = &self.cluster else { return Ok(None) };
+        let text = cluster.read_record(self.deadline)?;
+        text.map(|text| Record::parse(&text).map_err(|why| OcfError::generic(why).into())).transpose()
+    }
+
+    /// How a replica reaches the instance on `node`: the parameter, else the node attribute of earlier agents, else the
+    /// node's name.
+    pub fn source_at(&self, node: &str, view: &View) -> Source {
+        let attribute = format!("{}_mysql_master_IP", self.resource);
+        let mapped = self.config.mapped_address(node).or_else(|| view.attribute(node, &attribute));
+        Source {
+            host: mapped.unwrap_or(node).to_string(),
+            port: self.config.replication_port,
+            user: self.config.replication_user.clone(),
+            password: self.config.replication_password.clone(),
+            tls: self.config.tls.clone(),
+        }
+    }
+}
+
+/// What is kept back of an action's time: Pacemaker kills the whole process group when it is over.
+fn reserve(time: Duration) -> Duration {
+    Duration::from_secs(5).min(time / 5)
+}

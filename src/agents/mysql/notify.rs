@@ -1,0 +1,82 @@
+//! notify: what the other instances do around a promotion. Pacemaker ignores the result, so nothing here is what safety
+//! rests on: a survivor that did not tell its position makes promote wait and refuse, and one that did not follow the new
+//! primary is attached by its next monitor.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::decide::position::Told;
+use super::decide::record::next_epoch;
+use super::node::Node;
+use super::review::{position_attribute, review};
+use super::{promote, replicate};
+use crate::deadline::Deadline;
+use crate::ocf::env::Invocation;
+use crate::ocf::exit::{ExitCode, Outcome};
+use crate::ocf::notify::{Moment, Notification, Operation};
+
+/// How long a replica waits for the last transactions of a demoted primary.
+const LAST_TRANSACTIONS: Duration = Duration::from_secs(10);
+
+/// Runs the action: always a success.
+pub fn notify(node: &Node, call: &Invocation) -> Outcome {
+    let Some(meta) = &call.cluster else { return Ok(ExitCode::Success) };
+    let me = node.cluster.as_ref().map_or("", |cluster| cluster.node.as_str());
+    let note = &meta.notification;
+    if let Some((moment, operation)) = note.about
+        && let Err(error) = react(node, me, note, moment, operation)
+    {
+        log::warn!("{moment:?}-{operation:?} notification: {error:#}");
+    }
+    Ok(ExitCode::Success)
+}
+
+fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: Operation) -> Result<()> {
+    let is_about_me = |nodes: &[String]| nodes.iter().any(|name| name == me);
+    if node.daemon().is_none_or(|daemon| node.is_marked(daemon)) {
+        return Ok(());
+    }
+    match (moment, operation) {
+        (Moment::Pre, Operation::Promote) if !is_about_me(&note.promote) => {
+            promote::tell_survivors_position(node, Deadline::after(node.deadline.remaining() / 2))
+        }
+        (Moment::Post, Operation::Demote) => note
+            .demote
+            .iter()
+            .filter(|from| *from != me)
+            .try_for_each(|from| await_last_transactions(node, from)),
+        (Moment::Post, Operation::Promote) if !is_about_me(&note.promote) => review(node, &mut node.session()?).map(drop),
+        // A cold start is decided when all instances are there, not at the next monitor.
+        (Moment::Post, Operation::Start) => review(node, &mut node.session()?).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Waits until this replica has received the final position of a demoted primary, which may be stopped next.
+fn await_last_transactions(node: &Node, from: &str) -> Result<()> {
+    let Some(cluster) = &node.cluster else { return Ok(()) };
+    let mut session = node.session()?;
+    if session.replica_status()?.is_none() {
+        return Ok(());
+    }
+    let vendor = session.dialect().version().vendor;
+    let epoch = next_epoch(node.record()?.as_ref());
+    let name = position_attribute(&node.resource);
+    let deadline = node.deadline.at_most(LAST_TRANSACTIONS);
+    let mut last = None;
+    let has_all = deadline.wait_for(Duration::from_millis(20), || {
+        if last.is_none() {
+            let told = cluster.told(&name, node.deadline).ok()?;
+            let told = Told::parse(vendor, told.get(from)?).ok().filter(|told| told.epoch == epoch)?;
+            last = told.has.ok();
+        }
+        let last = last.as_ref()?;
+        replicate::received(&mut session).is_ok_and(|mine| mine.contains(last)).then_some(())
+    });
+    match has_all {
+        Some(()) => log::info!("has everything that {from} had when it was demoted"),
+        None => log::warn!("did not receive everything that {from} had when it was demoted"),
+    }
+    Ok(())
+}

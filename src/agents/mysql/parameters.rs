@@ -1,0 +1,289 @@
+//! The parameters of `mysql`: each defined once; meta-data, documentation and the parser follow from it. Names and
+//! meanings are those of `ocf:heartbeat:mysql` and `ocf:heartbeat:mariadb`, so that a configuration is taken over by
+//! changing the agent's name.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ocf::env::Invocation;
+use crate::ocf::exit::OcfError;
+use crate::ocf::params::{Kind, Parameter, Reader};
+use crate::server::client::Login;
+use crate::server::dialect::{Dialect, Tls};
+use crate::server::layout::Given;
+
+/// All parameters.
+pub static PARAMETERS: &[Parameter] = &[
+    Parameter::new(
+        "binary",
+        Kind::Text,
+        "Server program",
+        "The server's program, mariadbd or mysqld. Found in the places of Debian's and Red Hat's packages if it is not \
+         given. mysqld_safe is not used, since it starts a killed server again behind the cluster's back: who names it \
+         gets the server that it would have started.",
+    ),
+    Parameter::new("config", Kind::Text, "Option file", "The server's option file. Default: /etc/mysql/my.cnf or /etc/my.cnf."),
+    Parameter::new(
+        "datadir",
+        Kind::Text,
+        "Data directory",
+        "The data directory. Default: what the option file says, else /var/lib/mysql.",
+    )
+    .unique(),
+    Parameter::new("socket", Kind::Text, "Socket", "The server's socket. Default: what the option file says, else the place of the distribution's packages.").unique(),
+    Parameter::new("pid", Kind::Text, "Pid file", "The pid file that the server writes. Default: what the option file says. The agent never believes a pid file.").unique(),
+    Parameter::new("log", Kind::Text, "Error log", "The server's error log. Default: what the option file says, else error.log in /var/log/mysql or /var/log/mariadb."),
+    Parameter::new("user", Kind::Text, "OS user", "The OS user as which the server runs. Default: what the option file says, else mysql."),
+    Parameter::new("group", Kind::Text, "OS group", "The OS group of files and directories that the agent creates.").default("mysql"),
+    Parameter::new(
+        "credentials",
+        Kind::Text,
+        "File with the agent's login",
+        "A file in the syntax of my.cnf with user and password in [client], as whom the agent talks to the local \
+         server; only its owner may read it. Not needed where root is let in by socket (unix_socket, auth_socket), as \
+         the distributions set it up.",
+    )
+    .reloadable(),
+    Parameter::new("additional_parameters", Kind::Text, "Further server options", "Options that are given to the server at its start, separated by spaces; quotes as in a shell. They cannot open it for writes: what the agent itself says comes last."),
+    Parameter::new("enable_creation", Kind::Boolean, "Create a missing database", "Create the data directory's system tables if there are none.").default("false"),
+    Parameter::new("test_table", Kind::Text, "Table that is read by a deep monitor", "A table (database.table) that a monitor with OCF_CHECK_LEVEL=10 reads from.").default("mysql.user").reloadable(),
+    Parameter::new("test_user", Kind::Text, "Login of earlier agents", "Tried as the agent's login where root is not let in by socket and there is no credentials file.")
+        .reloadable()
+        .deprecated(Some("credentials"), "a password does not belong in the cluster's configuration: use credentials"),
+    Parameter::new("test_passwd", Kind::Text, "Password of test_user", "The password of test_user; can be one of Pacemaker's secrets.")
+        .reloadable()
+        .secret()
+        .deprecated(Some("credentials"), "a password does not belong in the cluster's configuration: use credentials"),
+    Parameter::new("replication_user", Kind::Text, "Replication account", "The account as which replicas connect to the primary: REPLICATION SLAVE is all that it needs.").default("root").reloadable(),
+    Parameter::new("replication_passwd", Kind::Text, "Password of replication_user", "The password of replication_user; can be one of Pacemaker's secrets (crm resource secret, cibsecret).").reloadable().secret(),
+    Parameter::new("replication_port", Kind::Integer, "Port of the primary", "The TCP port at which the primary listens.").default("3306").reloadable(),
+    Parameter::new("replication_require_ssl", Kind::Boolean, "Replicate over TLS", "Replicas connect over TLS.").default("false").reloadable(),
+    Parameter::new("replication_ssl_verify", Kind::Boolean, "Verify the primary's certificate", "With replication_require_ssl: verify that the primary's certificate is its own. Needs replication_master_ssl_ca.").default("false").reloadable(),
+    Parameter::new("replication_master_ssl_ca", Kind::Text, "Certificate authority", "File with the certificate authority of the primary's certificate.").reloadable(),
+    Parameter::new("replication_master_ssl_cert", Kind::Text, "Replica's certificate", "File with the replica's certificate.").reloadable(),
+    Parameter::new("replication_master_ssl_key", Kind::Text, "Replica's key", "File with the key of the replica's certificate.").reloadable(),
+    Parameter::new(
+        "replication_host_map",
+        Kind::Text,
+        "Addresses for replication",
+        "Under which address replicas reach each node, as node:address pairs separated by semicolons, for example \
+         'db1:10.0.0.1;db2:10.0.0.2'. Without it the permanent node attribute RESOURCE_mysql_master_IP is used, as with \
+         earlier agents, else the node's name.",
+    )
+    .reloadable(),
+    Parameter::new("max_slave_lag", Kind::Integer, "Most lag of a candidate", "A replica that is more than this many seconds behind is not promoted and not readable, until it has caught up. 0: no limit.").default("3600").reloadable(),
+    Parameter::new("reader_attribute", Kind::Text, "Node attribute of readable nodes", "This node attribute is 1 where clients may read: on the primary, and on replicas that replicate and are not behind by more than max_slave_lag; else it is 0.").default("readable").reloadable(),
+    Parameter::new(
+        "cold_start_timeout",
+        Kind::Time,
+        "How long a cold start waits for missing nodes",
+        "When no instance is promoted and the last primary is not there, the most advanced instance is promoted as soon \
+         as all instances were heard, or after this time with those that are there.",
+    )
+    .default("60s")
+    .reloadable(),
+    Parameter::new("client_binary", Kind::Text, "Client program", "Not used: the agent speaks to the server itself.")
+        .reloadable()
+        .deprecated(None, "no client program is started any more"),
+    Parameter::new("node_list", Kind::Text, "Names of the nodes", "Not used: the cluster knows its nodes.")
+        .reloadable()
+        .deprecated(None, "the cluster is asked for its nodes"),
+    Parameter::new("evict_outdated_slaves", Kind::Boolean, "Stop lagging replicas", "Not used. Earlier agents ended a lagging replica with ERR_INSTALLED, which took it away for good. It now keeps running and catches up, is not promoted, and is not readable.")
+        .default("false")
+        .reloadable()
+        .deprecated(Some("max_slave_lag"), "a lagging replica is neither promoted nor readable, and is left to catch up"),
+];
+
+/// The parameters, validated.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the server's files are, as far as it is said.
+    pub given: Given,
+    /// The OS group.
+    pub group: String,
+    /// The file with the agent's login.
+    pub credentials: Option<PathBuf>,
+    /// Logins to try where root is not let in by socket.
+    pub fallback_logins: Vec<Login>,
+    /// Further options for the server.
+    pub additional: Vec<String>,
+    /// Create a missing database.
+    pub enable_creation: bool,
+    /// The query of a deep monitor.
+    pub test_query: Option<String>,
+    /// Who replicates.
+    pub replication_user: String,
+    /// With which password.
+    pub replication_password: String,
+    /// At which port.
+    pub replication_port: u16,
+    /// How the replication connection is protected.
+    pub tls: Tls,
+    /// Addresses by node.
+    pub host_map: Vec<(String, String)>,
+    /// Most lag of a candidate, in seconds.
+    pub max_lag: Option<u64>,
+    /// The reader attribute's name.
+    pub reader_attribute: Option<String>,
+    /// How long a cold start waits.
+    pub cold_start_timeout: Duration,
+}
+
+impl Config {
+    /// Reads the call's parameters.
+    ///
+    /// # Errors
+    /// All wrong values, in one error.
+    pub fn read(call: &Invocation) -> Result<Self, OcfError> {
+        let mut reader = Reader::new(PARAMETERS, &call.params);
+        let path = |reader: &mut Reader<'_>, name| reader.text(name).map(PathBuf::from);
+        let given = Given {
+            binary: path(&mut reader, "binary"),
+            config: path(&mut reader, "config"),
+            datadir: path(&mut reader, "datadir"),
+            socket: path(&mut reader, "socket"),
+            pid: path(&mut reader, "pid"),
+            log: path(&mut reader, "log"),
+            user: reader.text("user"),
+        };
+        let port = reader.integer("replication_port");
+        let config = Self {
+            given,
+            group: reader.text("group").unwrap_or_default(),
+            credentials: path(&mut reader, "credentials"),
+            fallback_logins: read_logins(&mut reader, call),
+            additional: read_additional(&mut reader),
+            enable_creation: reader.boolean("enable_creation"),
+            test_query: read_test_query(&mut reader),
+            replication_user: reader.text("replication_user").unwrap_or_default(),
+            replication_password: reader.text("replication_passwd").unwrap_or_default(),
+            replication_port: u16::try_from(port).unwrap_or_else(|_| {
+                reader.wrong(format!("replication_port must be at most 65535, not {port}"));
+                0
+            }),
+            tls: read_tls(&mut reader),
+            host_map: read_host_map(&mut reader),
+            max_lag: Some(reader.integer("max_slave_lag")).filter(|lag| *lag > 0),
+            reader_attribute: reader.text("reader_attribute"),
+            cold_start_timeout: reader.time("cold_start_timeout"),
+        };
+        reader.boolean("evict_outdated_slaves");
+        reader.finish()?;
+        Ok(config)
+    }
+
+    /// The address of a node that was said as a parameter.
+    pub fn mapped_address(&self, node: &str) -> Option<&str> {
+        self.host_map.iter().find(|(name, _)| name == node).map(|(_, address)| address.as_str())
+    }
+}
+
+/// Earlier agents logged in as test_user to look and as replication_user to change: their configurations go on working
+/// where root is not let in by socket.
+fn read_logins(reader: &mut Reader<'_>, call: &Invocation) -> Vec<Login> {
+    let pairs = [("test_user", "test_passwd"), ("replication_user", "replication_passwd")];
+    let given = pairs.into_iter().filter(|(_, password)| call.params.contains_key(*password));
+    given
+        .map(|(user, password)| Login {
+            user: reader.text(user).unwrap_or_else(|| "root".into()),
+            password: reader.text(password),
+        })
+        .collect()
+}
+
+fn read_additional(reader: &mut Reader<'_>) -> Vec<String> {
+    let text = reader.text("additional_parameters").unwrap_or_default();
+    shell_words::split(&text).unwrap_or_else(|error| {
+        reader.wrong(format!("additional_parameters cannot be split into words: {error}"));
+        Vec::new()
+    })
+}
+
+fn read_test_query(reader: &mut Reader<'_>) -> Option<String> {
+    let table = reader.text("test_table")?;
+    Dialect::test_query(&table).map_err(|why| reader.wrong(why)).ok()
+}
+
+fn read_tls(reader: &mut Reader<'_>) -> Tls {
+    let tls = Tls {
+        required: reader.boolean("replication_require_ssl"),
+        verify: reader.boolean("replication_ssl_verify"),
+        ca: reader.text("replication_master_ssl_ca"),
+        cert: reader.text("replication_master_ssl_cert"),
+        key: reader.text("replication_master_ssl_key"),
+    };
+    if tls.verify && !(tls.required && tls.ca.is_some()) {
+        reader.wrong("replication_ssl_verify needs replication_require_ssl=true and replication_master_ssl_ca".into());
+    }
+    tls
+}
+
+fn read_host_map(reader: &mut Reader<'_>) -> Vec<(String, String)> {
+    let text = reader.text("replication_host_map").unwrap_or_default();
+    let pairs = text.split([';', ' ', ',']).map(str::trim).filter(|pair| !pair.is_empty());
+    let mut map = Vec::new();
+    for pair in pairs {
+        match pair.split_once(':') {
+            Some((node, address)) if !node.is_empty() && !address.is_empty() => map.push((node.into(), address.into())),
+            _ => reader.wrong(format!("replication_host_map must hold node:address pairs, not '{pair}'")),
+        }
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, OcfError> {
+        let env = pairs.iter().map(|(name, value)| (format!("OCF_RESKEY_{name}"), value.to_string()));
+        Config::read(&Invocation::from_pairs(env))
+    }
+
+    #[test]
+    fn every_name_of_the_earlier_agents_is_understood() {
+        let names = "binary client_binary config datadir user group log pid socket test_table test_user test_passwd \
+                     enable_creation additional_parameters replication_user replication_passwd replication_port \
+                     replication_require_ssl replication_master_ssl_ca replication_master_ssl_cert \
+                     replication_master_ssl_key max_slave_lag evict_outdated_slaves reader_attribute node_list";
+        for name in names.split_whitespace() {
+            assert!(PARAMETERS.iter().any(|parameter| parameter.name == name), "{name} is missing");
+        }
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        let config = read(&[]).ok().expect("valid");
+        assert_eq!((config.replication_port, config.max_lag), (3306, Some(3600)));
+        assert!(config.fallback_logins.is_empty(), "without a password only the socket is tried");
+    }
+
+    #[test]
+    fn all_wrong_values_are_named_at_once() {
+        let wrong = [
+            ("replication_port", "70000"),
+            ("max_slave_lag", "much"),
+            ("replication_host_map", "db1"),
+            ("replication_ssl_verify", "yes"),
+            ("additional_parameters", "--a='b"),
+            ("test_table", "a.b.c"),
+        ];
+        let reason = read(&wrong).err().expect("wrong").reason;
+        for (name, _) in wrong {
+            assert!(reason.contains(name), "{name} is not in: {reason}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_given_by_node() {
+        let config = read(&[("replication_host_map", "db1:10.0.0.1; db2:fd00::2")]).ok().expect("valid");
+        assert_eq!(config.mapped_address("db2"), Some("fd00::2"));
+        assert_eq!(config.mapped_address("db3"), None);
+    }
+
+    #[test]
+    fn options_for_the_server_keep_their_quoted_spaces() {
+        let config = read(&[("additional_parameters", "--skip-name-resolve --init-connect='SET NAMES utf8'")]);
+        assert_eq!(config.ok().expect("valid").additional, ["--skip-name-resolve", "--init-connect=SET NAMES utf8"]);
+    }
+}

@@ -1,0 +1,77 @@
+//! What the cluster and its operators are told about an instance: promotion score, state in words, readable or not.
+//! Written only where it differs from what the cluster already has.
+
+use super::node::Node;
+use crate::pacemaker::{Score, View};
+
+/// The score of the primary.
+pub const PRIMARY: Score = Score::Value(1000);
+/// The score of a replica that may be promoted.
+pub const REPLICA: Score = Score::Value(100);
+/// The score of the one that goes first when nobody is promoted.
+pub const FIRST: Score = Score::Value(10);
+
+/// What is to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The promotion score; `None`: none at all.
+    pub score: Option<Score>,
+    /// For people, in `crm_mon -A`; empty: nothing.
+    pub status: String,
+    /// Clients may read here.
+    pub readable: bool,
+}
+
+impl Standing {
+    /// The primary's.
+    pub fn primary() -> Self {
+        Self { score: Some(PRIMARY), status: "primary".into(), readable: true }
+    }
+
+    /// A stopped instance's.
+    pub fn stopped() -> Self {
+        Self { score: None, status: String::new(), readable: false }
+    }
+
+    /// That of an instance that must not be promoted.
+    pub fn excluded(why: &str) -> Self {
+        Self { score: Some(Score::Never), status: format!("excluded: {why}"), readable: false }
+    }
+}
+
+/// The name of the attribute that tells people about an instance.
+pub fn status_attribute(resource: &str) -> String {
+    format!("{resource}-status")
+}
+
+/// Tells what differs from `view`. What cannot be told is logged and tried again by the next monitor: it is never a
+/// reason to fail an action that did its work.
+pub fn publish(node: &Node, view: &View, standing: &Standing) {
+    let Some(cluster) = &node.cluster else { return };
+    let attribute = |name: &str| view.attribute(&cluster.node, name);
+    let mut results = Vec::new();
+    let score = standing.score.map(|score| score.to_string());
+    if attribute(&cluster.score_attribute()) != score.as_deref() {
+        results.push(match standing.score {
+            Some(score) => cluster.set_score(score, node.deadline),
+            None => cluster.withdraw_score(node.deadline),
+        });
+    }
+    let name = status_attribute(&node.resource);
+    if attribute(&name).unwrap_or_default() != standing.status {
+        log::info!("{}", if standing.status.is_empty() { "stopped" } else { &standing.status });
+        results.push(match standing.status.as_str() {
+            "" => cluster.remove_attribute(&name, node.deadline),
+            status => cluster.set_attribute(&name, status, node.deadline),
+        });
+    }
+    if let Some(name) = &node.config.reader_attribute {
+        let value = if standing.readable { "1" } else { "0" };
+        if attribute(name) != Some(value) {
+            results.push(cluster.set_attribute(name, value, node.deadline));
+        }
+    }
+    for error in results.into_iter().filter_map(Result::err) {
+        log::warn!("cannot tell the cluster: {error:#}");
+    }
+}

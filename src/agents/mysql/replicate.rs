@@ -1,0 +1,139 @@
+//! Being a replica: attach to a source, stop receiving, apply what was received. The order is always the same: what is
+//! in the relay log is applied before anything that would throw the relay log away (objection 2).
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::decide::health;
+use crate::deadline::Deadline;
+use crate::gtid::GtidSet;
+use crate::server::client::Session;
+use crate::server::dialect::Source;
+use crate::server::rows::{Receiver, ReplicaStatus};
+use crate::server::version::Vendor;
+
+/// How long a wait inside the server lasts before it is looked at again.
+const STEP: Duration = Duration::from_secs(2);
+
+/// Everything that this server has: committed, or in a relay log that will be applied.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub fn received(session: &mut Session) -> Result<GtidSet> {
+    let executed = session.state()?.executed;
+    match session.replica_status()? {
+        Some(status) if counts(session, &status) => Ok(executed.union(&status.received)?),
+        _ => Ok(executed),
+    }
+}
+
+/// Whether the relay log counts: MariaDB purges it when a replica starts with both threads stopped, so that what is in
+/// it is evidence only while the applier runs (objection 2).
+fn counts(session: &Session, status: &ReplicaStatus) -> bool {
+    status.applier_running || session.dialect().version().vendor == Vendor::MySql
+}
+
+/// Receives nothing more, and goes on applying.
+///
+/// # Errors
+/// When the server does not do so.
+pub fn seal(session: &mut Session) -> Result<()> {
+    match session.replica_status()? {
+        Some(status) if status.receiver != Receiver::Stopped => {
+            let statement = session.dialect().stop_receiver();
+            session.execute("stop the receiver", &statement)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Applies everything that was received.
+///
+/// # Errors
+/// A broken applier, or not done by the deadline; the message says how much is left.
+pub fn drain(session: &mut Session, deadline: Deadline) -> Result<()> {
+    let Some(status) = session.replica_status()? else { return Ok(()) };
+    if let Some(why) = health::applier_broken(&status) {
+        bail!("the relay log cannot be applied: {why}");
+    }
+    if !counts(session, &status) || session.state()?.executed.contains(&status.received) {
+        return Ok(());
+    }
+    if !status.applier_running {
+        let statement = session.dialect().start_applier();
+        session.execute("start the applier", &statement)?;
+    }
+    wait_applied(session, &status.received, deadline)
+}
+
+/// Waits until the server has committed `set`.
+///
+/// # Errors
+/// A broken applier, or not done by the deadline.
+pub fn wait_applied(session: &mut Session, set: &GtidSet, deadline: Deadline) -> Result<()> {
+    loop {
+        let executed = session.state()?.executed;
+        if executed.contains(set) {
+            return Ok(());
+        }
+        if let Some(why) = session.replica_status()?.as_ref().and_then(health::applier_broken) {
+            bail!("{set} cannot be applied: {why}");
+        }
+        if deadline.is_over() {
+            let left = set.minus(&executed);
+            bail!("{} transactions are still to be applied: {left}", left.count());
+        }
+        log::debug!("waiting for {} transactions", set.minus(&executed).count());
+        let query = session.dialect().wait_applied(&set.to_string(), deadline.remaining().min(STEP));
+        // The answer is not needed: what was committed is asked again.
+        session.value("the applier's progress", &query)?;
+    }
+}
+
+/// Makes this server a replica of `source` from what it has, and starts it. What is in the relay log is applied first.
+///
+/// # Errors
+/// When the server does not do so, or has not applied its relay log by the deadline.
+pub fn attach(session: &mut Session, source: &Source, deadline: Deadline) -> Result<()> {
+    seal(session)?;
+    drain(session, deadline).with_context(|| format!("not yet a replica of {}", source.host))?;
+    let dialect = session.dialect();
+    session.execute("stop replication", &dialect.stop_replica())?;
+    let executed = session.state()?.executed.to_string();
+    for statement in dialect.change_source(source, &executed) {
+        session.execute(&format!("make {} the source", source.host), &statement)?;
+    }
+    session.execute("start replication", &dialect.start_replica())?;
+    log::info!("replica of {}:{} from {}", source.host, source.port, if executed.is_empty() { "the start" } else { &executed });
+    Ok(())
+}
+
+/// Ends being a replica, for good: only when the relay log has been applied.
+///
+/// # Errors
+/// When the server does not do so.
+pub fn detach(session: &mut Session) -> Result<()> {
+    if session.replica_status()?.is_none() {
+        return Ok(());
+    }
+    let dialect = session.dialect();
+    session.execute("stop replication", &dialect.stop_replica())?;
+    session.execute("forget the source", &dialect.forget_source())
+}
+
+/// Waits until the receiver is connected, or says why it is not; the status at the end.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub fn await_receiver(session: &mut Session, deadline: Deadline) -> Result<Option<ReplicaStatus>> {
+    let mut last = session.replica_status()?;
+    while let Some(status) = &last {
+        if status.receiver == Receiver::Running || status.receiver_error.is_some() || deadline.is_over() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        last = session.replica_status()?;
+    }
+    Ok(last)
+}

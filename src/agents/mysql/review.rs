@@ -1,0 +1,221 @@
+//! Looking at an instance that is not promoted: attach it to the primary if it is not, and tell the cluster what it is.
+//! Start, monitor and notify all end here, so that whatever one of them missed the next one makes good.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+
+use super::decide::cold_start::{self, Facts as ColdStart};
+use super::decide::errant::find_errant;
+use super::decide::health::{self, Facts};
+use super::decide::position::Told;
+use super::decide::record::{Record, next_epoch};
+use super::node::Node;
+use super::publish::{FIRST, REPLICA, Standing, publish};
+use super::replicate;
+use crate::gtid::GtidSet;
+use crate::ocf::exit::OcfError;
+use crate::pacemaker::{Cluster, Score, View};
+use crate::server::client::Session;
+use crate::server::dialect::Source;
+use crate::server::rows::ReplicaStatus;
+
+/// How long it is waited for the receiver to connect after an attachment.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Reviews this unpromoted instance and tells the cluster; what it is.
+///
+/// # Errors
+/// When server or cluster cannot be asked.
+pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
+    let (Some(cluster), Some(view)) = (&node.cluster, node.view()?) else {
+        return Ok(Standing { score: None, status: "outside of a cluster".into(), readable: true });
+    };
+    let primary = view.promoted().into_iter().find(|name| *name != cluster.node).map(str::to_string);
+    let standing = match primary {
+        _ if view.unmanaged => return Ok(Standing::stopped()),
+        Some(primary) => with_primary(node, session, &view, &primary)?,
+        None => without_primary(node, session, cluster, &view)?,
+    };
+    publish(node, &view, &standing);
+    Ok(standing)
+}
+
+/// A replica of a living primary.
+fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) -> Result<Standing> {
+    let source = node.source_at(primary, view);
+    let verdict = judge(node, session.replica_status()?.as_ref(), &source);
+    let verdict = match verdict {
+        health::Verdict::Attach => match join(node, session, primary, &source)? {
+            Joined::Attached(status) => judge(node, status.as_ref(), &source),
+            Joined::Refused(why) => health::Verdict::Excluded(why),
+        },
+        other => other,
+    };
+    Ok(match verdict {
+        health::Verdict::Eligible { status, readable } => Standing { score: Some(REPLICA), status, readable },
+        health::Verdict::Excluded(why) => Standing::excluded(&why),
+        health::Verdict::Attach => Standing::excluded(&format!("it does not stay attached to {}", source.host)),
+    })
+}
+
+fn judge(node: &Node, status: Option<&ReplicaStatus>, source: &Source) -> health::Verdict {
+    let connected = status.is_some_and(|status| status.receiver == crate::server::rows::Receiver::Running);
+    health::decide(&Facts {
+        status,
+        source_host: &source.host,
+        source_port: source.port,
+        max_lag: node.config.max_lag,
+        lost_for: lost_for(node, connected),
+    })
+}
+
+enum Joined {
+    Attached(Option<ReplicaStatus>),
+    Refused(String),
+}
+
+/// Makes the instance a replica of the primary, unless it has something that is not in the primary's history.
+fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> Result<Joined> {
+    let state = session.state()?;
+    if let Some(why) = unfit(&state) {
+        return Ok(Joined::Refused(why));
+    }
+    if let Some(record) = node.record()?.filter(|record| record.primary == primary) {
+        let vendor = session.dialect().version().vendor;
+        if let Some(errant) = find_errant(vendor, &state.executed, &record).map_err(OcfError::generic)? {
+            return Ok(Joined::Refused(format!("it has transactions that are not in the history of {primary}: {errant}")));
+        }
+    }
+    if let Err(error) = replicate::attach(session, source, node.deadline) {
+        return Ok(Joined::Refused(format!("{error:#}")));
+    }
+    let connected = replicate::await_receiver(session, node.deadline.at_most(CONNECT))?;
+    // Starting anew, the time that an earlier source was lost counts for nothing.
+    lost_for(node, true);
+    Ok(Joined::Attached(connected))
+}
+
+/// What a server needs before it can be part of replication by GTID.
+pub fn unfit(state: &crate::server::rows::ServerState) -> Option<String> {
+    let needs = [
+        (state.log_bin, "log_bin is off: set it in the option file's group [mysqld]"),
+        (state.log_updates, "log_slave_updates (log_replica_updates) is off"),
+        (state.gtid, "gtid_mode is not ON: set gtid_mode=ON and enforce_gtid_consistency=ON in the option file"),
+        (state.server_id != 0, "server_id is 0: give each node a number of its own in the option file"),
+    ];
+    needs.into_iter().find(|(is_met, _)| !is_met).map(|(_, why)| why.to_string())
+}
+
+/// Nobody is promoted.
+fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: &View) -> Result<Standing> {
+    let state = session.state()?;
+    if let Some(why) = unfit(&state) {
+        return Ok(Standing::excluded(&why));
+    }
+    let status = session.replica_status()?;
+    let broken = status.as_ref().and_then(health::applier_broken);
+    let own = own_score(cluster, view);
+    let record = node.record()?;
+    let position = broken.clone().map_or_else(|| replicate::received(session), |_| Ok(state.executed.clone()))?;
+    tell(node, cluster, record.as_ref(), false, &broken.clone().map_or(Ok(position.clone()), Err))?;
+    if let Some(why) = broken {
+        return Ok(Standing::excluded(&why));
+    }
+    if status.is_some() && own == Some(REPLICA) {
+        // It was a good replica when its primary went: it stays a candidate.
+        return Ok(Standing { score: own, status: "replica, its primary is gone".into(), readable: false });
+    }
+    Ok(cold_start(node, session, cluster, view, record.as_ref(), position)?)
+}
+
+/// Applies the cold start's rule to what the instances have told.
+fn cold_start(
+    node: &Node,
+    session: &Session,
+    cluster: &Cluster,
+    view: &View,
+    record: Option<&Record>,
+    mine: GtidSet,
+) -> Result<Standing> {
+    let vendor = session.dialect().version().vendor;
+    let mut positions = BTreeMap::new();
+    let mut heard = 1;
+    let told = cluster.told(&position_attribute(&node.resource), node.deadline)?;
+    for (name, text) in told.iter().filter(|(name, _)| **name != cluster.node && view.instances.contains_key(*name)) {
+        match Told::parse(vendor, text) {
+            Ok(told) if told.epoch == next_epoch(record) => {
+                heard += 1;
+                positions.extend(told.has.ok().map(|set| (name.clone(), set)));
+            }
+            Ok(_) => {}
+            Err(why) => log::warn!("{name} told something that cannot be read: {why}"),
+        }
+    }
+    positions.insert(cluster.node.clone(), mine);
+    let eligible = view.instances.keys().find(|name| {
+        **name != cluster.node && view.attribute(name, &cluster.score_attribute()).is_some_and(|score| score == REPLICA.to_string())
+    });
+    let verdict = cold_start::decide(&ColdStart {
+        me: &cluster.node,
+        record,
+        positions: &positions,
+        heard,
+        expected: node.clone_max.unwrap_or(view.instances.len()),
+        eligible_elsewhere: eligible.map(String::as_str),
+        waited: node.daemon().map_or(Duration::ZERO, |daemon| daemon.age()),
+        patience: node.config.cold_start_timeout,
+    });
+    Ok(match verdict {
+        cold_start::Verdict::Offer(why) => Standing { score: Some(FIRST), status: format!("candidate: {why}"), readable: false },
+        cold_start::Verdict::Wait(why) => Standing { score: None, status: format!("waiting: {why}"), readable: false },
+    })
+}
+
+fn own_score(cluster: &Cluster, view: &View) -> Option<Score> {
+    let text = view.attribute(&cluster.node, &cluster.score_attribute())?;
+    if text == Score::Never.to_string() { Some(Score::Never) } else { text.parse().ok().map(Score::Value) }
+}
+
+/// Tells the other instances what this one has, for the promotion that comes next.
+///
+/// # Errors
+/// When the cluster cannot be told.
+pub fn tell(
+    node: &Node,
+    cluster: &Cluster,
+    record: Option<&Record>,
+    sealed: bool,
+    has: &Result<GtidSet, String>,
+) -> Result<()> {
+    let told = Told { epoch: next_epoch(record), sealed, has: has.clone() };
+    cluster.tell(&position_attribute(&node.resource), &told.to_string(), node.deadline)
+}
+
+/// The name under which positions are told.
+pub fn position_attribute(resource: &str) -> String {
+    format!("{resource}-position")
+}
+
+/// For how long this replica has not been connected; `None` while it is. Kept in a file between monitors.
+fn lost_for(node: &Node, is_connected: bool) -> Option<Duration> {
+    let path: PathBuf = node.run_dir.join(format!("rustha-{}.lost", node.resource));
+    if is_connected {
+        // It is there only after a loss; that it is not is the usual case.
+        let _ = fs::remove_file(&path);
+        return None;
+    }
+    let since = fs::metadata(&path).and_then(|metadata| metadata.modified());
+    match since {
+        Ok(since) => Some(SystemTime::now().duration_since(since).unwrap_or_default()),
+        Err(_) => {
+            if let Err(error) = fs::write(&path, "") {
+                log::warn!("cannot write {}: {error}", path.display());
+            }
+            Some(Duration::ZERO)
+        }
+    }
+}

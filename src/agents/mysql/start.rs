@@ -1,0 +1,182 @@
+//! start: a server that is read-only from its first instruction, and a replica of the primary if there is one.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::unistd::{Group, User};
+
+use super::node::Node;
+use super::review::review;
+use super::{closing, monitor};
+use crate::deadline::Deadline;
+use crate::exec;
+use crate::ocf::exit::{ExitCode, OcfError, Outcome};
+use crate::server::client::{Session, Unavailable};
+use crate::server::layout;
+use crate::server::process::Starting;
+
+/// Runs the action.
+pub fn start(node: &Node) -> Outcome {
+    let mut session = match node.daemon() {
+        Some(daemon) => {
+            log::info!("already running (pid {})", daemon.pid);
+            let mut session = monitor::ask(node, daemon)?;
+            if session.state()?.is_writable() && !node.is_marked(daemon) {
+                log::warn!("it was open for writes when it was to be started: closed");
+                closing::close(&mut session, node.deadline)?;
+            }
+            session
+        }
+        None => launch(node)?,
+    };
+    if node.daemon().is_some_and(|daemon| node.is_marked(daemon)) {
+        return Ok(ExitCode::Success);
+    }
+    if let Err(error) = review(node, &mut session) {
+        // The server runs and is closed: the next monitor makes good what is missing.
+        log::warn!("started, but not yet part of the cluster: {error:#}");
+    }
+    Ok(ExitCode::Success)
+}
+
+/// Starts the server and waits until it answers.
+fn launch(node: &Node) -> Result<Session> {
+    let (binary, user) = validate(node)?;
+    node.mark().remove()?;
+    let dialect = layout::ask_version(&binary)?;
+    if !has_database(&node.layout.datadir) {
+        create_database(node, &binary, dialect)?;
+    }
+    prepare(node, &user)?;
+    let mut args = Vec::new();
+    if let Some(config) = &node.layout.config {
+        args.push(format!("--defaults-file={}", config.display()));
+    }
+    for (option, path) in [
+        ("datadir", &node.layout.datadir),
+        ("socket", &node.layout.socket),
+        ("pid-file", &node.layout.pid_file),
+        ("log-error", &node.layout.log),
+    ] {
+        args.push(format!("--{option}={}", path.display()));
+    }
+    args.push(format!("--user={}", node.layout.user));
+    args.extend(node.config.additional.iter().cloned());
+    args.extend(dialect.start_options());
+    let mut starting = Starting::launch(&binary, &args, &node.layout.log)?;
+    await_answer(node, &mut starting)
+}
+
+/// Waits until the server answers, or ends.
+fn await_answer(node: &Node, starting: &mut Starting) -> Result<Session> {
+    loop {
+        if let Some(why) = starting.ended() {
+            return Err(OcfError::generic(why).into());
+        }
+        match node.session() {
+            Ok(session) => return Ok(session),
+            Err(Unavailable::NotListening(_) | Unavailable::TooManyConnections) => {}
+            Err(Unavailable::Denied(why)) => {
+                return Err(OcfError::new(ExitCode::Perm, Unavailable::Denied(why).to_string()).into());
+            }
+            Err(other) => log::debug!("not yet: {other}"),
+        }
+        if node.deadline.is_over() {
+            let why = "the server does not answer yet: it may be recovering; give start a longer timeout";
+            return Err(OcfError::generic(why).into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Everything on this node that the server needs; the program and the user, which are there.
+///
+/// # Errors
+/// What is missing, with the code that keeps Pacemaker from trying again here.
+pub fn validate(node: &Node) -> Result<(std::path::PathBuf, User), OcfError> {
+    let installed = |reason: String| OcfError::new(ExitCode::Installed, reason);
+    let layout = &node.layout;
+    let binary = layout.binary.clone().ok_or_else(|| {
+        let asked = node.config.given.binary.as_ref().map_or("mariadbd or mysqld".into(), |path| path.display().to_string());
+        installed(format!("the server's program ({asked}) is not on this node"))
+    })?;
+    if let Some(why) = &layout.config_error {
+        return Err(installed(why.clone()));
+    }
+    let user = User::from_name(&layout.user).ok().flatten();
+    let user = user.ok_or_else(|| installed(format!("there is no OS user {}", layout.user)))?;
+    if Group::from_name(&node.config.group).ok().flatten().is_none() {
+        return Err(installed(format!("there is no OS group {}", node.config.group)));
+    }
+    if !node.config.enable_creation && !has_database(&layout.datadir) {
+        let datadir = layout.datadir.display();
+        return Err(installed(format!("{datadir} holds no database: provision it, or set enable_creation=true")));
+    }
+    Ok((binary, user))
+}
+
+fn has_database(datadir: &Path) -> bool {
+    datadir.join("mysql").is_dir()
+}
+
+/// Creates what may be missing after a reboot, and proves that the server's user can write where it must.
+fn prepare(node: &Node, user: &User) -> Result<()> {
+    let group = Group::from_name(&node.config.group).ok().flatten().map(|group| group.gid.as_raw());
+    let layout = &node.layout;
+    for dir in [layout.socket.parent(), layout.pid_file.parent(), layout.log.parent()].into_iter().flatten() {
+        if !dir.exists() {
+            fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+            chown(dir, Some(user.uid.as_raw()), group).with_context(|| format!("cannot give {} to {}", dir.display(), user.name))?;
+        }
+    }
+    let dirs = [Some(layout.datadir.as_path()), layout.socket.parent(), layout.pid_file.parent()];
+    for dir in dirs.into_iter().flatten() {
+        let may = may_write(dir, user).with_context(|| format!("cannot look at {}", dir.display()))?;
+        if !may {
+            let reason = format!("{} cannot write to {}", user.name, dir.display());
+            return Err(OcfError::new(ExitCode::Perm, reason).into());
+        }
+    }
+    let mut open = OpenOptions::new();
+    open.create(true).append(true).mode(0o640);
+    open.open(&layout.log).with_context(|| format!("cannot write the error log {}", layout.log.display()))?;
+    if fs::metadata(&layout.log)?.len() == 0 {
+        chown(&layout.log, Some(user.uid.as_raw()), group)?;
+    }
+    Ok(())
+}
+
+/// Whether the permissions let this user create files in a directory.
+fn may_write(dir: &Path, user: &User) -> Result<bool> {
+    let metadata = fs::metadata(dir)?;
+    let mode = metadata.permissions().mode();
+    let name = std::ffi::CString::new(user.name.as_str())?;
+    let groups = nix::unistd::getgrouplist(&name, user.gid)?;
+    let bits = if metadata.uid() == user.uid.as_raw() {
+        mode >> 6
+    } else if groups.iter().any(|group| group.as_raw() == metadata.gid()) {
+        mode >> 3
+    } else {
+        mode
+    };
+    Ok(user.uid.is_root() || bits & 0o3 == 0o3)
+}
+
+/// Creates the system tables in an empty data directory.
+fn create_database(node: &Node, binary: &Path, dialect: crate::server::dialect::Dialect) -> Result<()> {
+    let layout = &node.layout;
+    log::info!("creating the database in {}", layout.datadir.display());
+    let config = layout.config.as_deref().context("a database is created only with an option file")?;
+    let (program, args) = dialect.initialise(
+        &binary.to_string_lossy(),
+        &layout.datadir.to_string_lossy(),
+        &layout.user,
+        &config.to_string_lossy(),
+    );
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let deadline: Deadline = node.deadline;
+    exec::run(&program, &args, None, deadline)?.success().context("cannot create the database").map(drop)
+}

@@ -1,0 +1,74 @@
+//! validate-all, and what start and reload-agent check and say about the configuration.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::node::Node;
+use super::parameters::{Config, PARAMETERS};
+use super::review;
+use super::start;
+use crate::ocf::env::Invocation;
+use crate::ocf::exit::{ExitCode, OcfError, Outcome};
+
+/// Runs the action. Level 0 looks at the parameters only, level 10 also at this node (OCF 1.1).
+pub fn validate(call: &Invocation, time: Duration) -> Outcome {
+    Config::read(call)?;
+    refuse_unsuited_clone(call)?;
+    if call.check_level.is_none_or(|level| level < 10) {
+        return Ok(ExitCode::Success);
+    }
+    let node = Node::gather(call, time)?;
+    start::validate(&node)?;
+    if node.daemon().is_some() {
+        let mut session = node.quick_session()?;
+        if let Some(why) = review::unfit(&session.state()?).filter(|_| call.cluster.is_some()) {
+            return Err(OcfError::new(ExitCode::Args, why).into());
+        }
+    }
+    Ok(ExitCode::Success)
+}
+
+/// Under Pacemaker the resource must be a promotable clone that is notified: without the notifications no replica tells
+/// what it has before a promotion.
+///
+/// # Errors
+/// When it is not.
+pub fn refuse_unsuited_clone(call: &Invocation) -> Result<()> {
+    let Some(meta) = &call.cluster else { return Ok(()) };
+    let wrong = match (meta.promotable, meta.notify) {
+        (false, _) => "the resource must be a promotable clone: set promotable=true",
+        (true, false) => "the clone must have the meta attribute notify=true",
+        (true, true) => return Ok(()),
+    };
+    Err(OcfError::new(ExitCode::Configured, wrong).into())
+}
+
+/// Says once, at start, which of the given parameters are of the past.
+pub fn say_deprecated(call: &Invocation) {
+    for parameter in PARAMETERS.iter().filter(|parameter| call.params.contains_key(parameter.name)) {
+        if let Some(deprecation) = parameter.deprecated {
+            log::warn!("parameter {} is deprecated: {}", parameter.name, deprecation.why);
+        }
+    }
+}
+
+/// reload-agent: parameters that need no restart were changed. A replica gets its account and address anew; everything
+/// else is read by each action.
+pub fn reload(node: &Node) -> Outcome {
+    let Some(daemon) = node.daemon() else {
+        return Err(OcfError::new(ExitCode::NotRunning, "the server is not running").into());
+    };
+    if node.is_marked(daemon) {
+        return Ok(ExitCode::Success);
+    }
+    let mut session = node.session()?;
+    if let (Some(cluster), Some(view)) = (&node.cluster, node.view()?)
+        && let Some(primary) = view.promoted().into_iter().find(|name| *name != cluster.node)
+        && session.replica_status()?.is_some()
+    {
+        super::replicate::attach(&mut session, &node.source_at(primary, &view), node.deadline)?;
+    }
+    review::review(node, &mut session)?;
+    Ok(ExitCode::Success)
+}

@@ -1,0 +1,112 @@
+//! The command line, and how the name by which the program was called becomes an agent: `…/rustha/mysql start` is the
+//! same as `rustha agent mysql start`, with no shell in between.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+
+use clap::{Parser, Subcommand};
+
+use crate::agents;
+use crate::logging;
+use crate::ocf::agent::{Action, Agent, find_action};
+use crate::ocf::env::Invocation;
+use crate::ocf::exit::{ExitCode, describe};
+use crate::ocf::metadata;
+
+/// High availability for MySQL and MariaDB under Pacemaker.
+///
+/// Installed as OCF resource agents: `crm configure primitive p_db ocf:rustha:mysql …`. This command is for people.
+#[derive(Parser)]
+#[command(name = "rustha", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run an action of an agent by hand, as Pacemaker would.
+    ///
+    /// Parameters come from the environment, as for any OCF agent. For example, the meta-data:
+    /// rustha agent mysql meta-data
+    Agent {
+        /// The agent's name.
+        #[arg(value_parser = agents::ALL.iter().map(|agent| agent.name()).collect::<Vec<_>>())]
+        agent: String,
+        /// The action, for example meta-data, validate-all, monitor.
+        action: Option<String>,
+    },
+}
+
+/// Runs the program; its exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let called = args.first().map(Path::new).and_then(Path::file_name).and_then(|name| name.to_str());
+    if let Some(agent) = called.and_then(agents::find) {
+        // Further arguments are ignored, as the specification asks.
+        let action = args.get(1).map(|action| action.to_string_lossy().into_owned());
+        return run_agent(agent, action.as_deref());
+    }
+    match Cli::parse_from(args).verb {
+        Verb::Agent { agent, action } => match agents::find(&agent) {
+            Some(agent) => run_agent(agent, action.as_deref()),
+            None => ExitCode::Args.number(),
+        },
+    }
+}
+
+/// Runs an agent's action; the exit code that Pacemaker reads. A failure has exactly one exit reason.
+fn run_agent(agent: &'static dyn Agent, action: Option<&str>) -> i32 {
+    let action = match action {
+        Some("usage" | "help" | "--help" | "-h") => return print(&usage(agent), ExitCode::Success),
+        Some("meta-data") => {
+            return match metadata::render(agent) {
+                Ok(xml) => print(&xml, ExitCode::Success),
+                Err(error) => fail(&error),
+            };
+        }
+        Some(name) => find_action(agent, name),
+        None => None,
+    };
+    let Some(action) = action else {
+        eprint!("{}", usage(agent));
+        return ExitCode::Unimplemented.number();
+    };
+    let call = Invocation::from_env();
+    logging::start(&format!("{}({}) {}", agent.name(), call.resource, action.name()));
+    // An agent that panics must still exit with a code that the specification knows.
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| agent.run(action, &call)));
+    match outcome {
+        Ok(Ok(code)) => code.number(),
+        Ok(Err(error)) => fail(&error),
+        Err(_) => fail(&anyhow::anyhow!("the agent itself failed in {}: please report this, with the log", action.name())),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> i32 {
+    let described = describe(error);
+    log::error!("{}", described.reason);
+    eprintln!("ocf-exit-reason:{}", described.reason);
+    described.code.number()
+}
+
+fn print(text: &str, code: ExitCode) -> i32 {
+    // A reader that went away is no error of ours.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    code.number()
+}
+
+fn usage(agent: &dyn Agent) -> String {
+    let mut names: Vec<&str> = agent.actions().iter().map(|advertised| advertised.action).map(Action::name).collect();
+    names.dedup();
+    format!(
+        "usage: {} {{{}}}\n\n{}. An OCF resource agent: Pacemaker calls it with its parameters in the\n\
+         environment. What they are: crm ra info ocf:rustha:{}, or pcs resource describe ocf:rustha:{}.\n",
+        agent.name(),
+        names.join("|"),
+        agent.short(),
+        agent.name(),
+        agent.name()
+    )
+}

@@ -1,0 +1,170 @@
+//! The only place that starts another program. Every call has a deadline, none uses a shell.
+//! Tools stay in the agent's process group, so that they end with it when Pacemaker ends it; the database daemon
+//! gets a session of its own, so that it does not (Pacemaker kills the whole group of an action that timed out).
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::deadline::Deadline;
+
+/// What a program left behind when it ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its argv, for messages.
+    pub argv: String,
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// All of its standard output.
+    pub stdout: String,
+    /// All of its standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The exit code, `None` if a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Standard output, or an error that says argv, how it ended, and what it complained of.
+    pub fn success(self) -> Result<String> {
+        if self.status.success() {
+            return Ok(self.stdout);
+        }
+        bail!("{}", self.describe())
+    }
+
+    /// One line: argv, exit status or signal, last line of standard error.
+    pub fn describe(&self) -> String {
+        let complaint = self.stderr.lines().rev().find(|line| !line.trim().is_empty());
+        format!("`{}` {}: {}", self.argv, describe_status(self.status), complaint.unwrap_or("it said nothing"))
+    }
+}
+
+/// "exited with 3" or "was ended by signal 9".
+pub fn describe_status(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_string(),
+    }
+}
+
+/// Runs `program` to its end. Secrets may be in `input`, never in `args`, which are logged.
+///
+/// # Errors
+/// When it cannot be started, or has not ended by the deadline (it is killed then).
+pub fn run(program: &str, args: &[&str], input: Option<&str>, deadline: Deadline) -> Result<Finished> {
+    let argv = std::iter::once(program).chain(args.iter().copied()).collect::<Vec<_>>().join(" ");
+    log::debug!("running `{argv}`");
+    let mut child = Command::new(program)
+        .args(args)
+        .env("LC_ALL", "C")
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{program}`"))?;
+    if let (Some(text), Some(mut stdin)) = (input.map(str::to_string), child.stdin.take()) {
+        // In a thread: a program may write before it has read all. One that does not read its input is not an error
+        // here; how it ends says more.
+        std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    }
+    let stdout = read_in_background(child.stdout.take());
+    let stderr = read_in_background(child.stderr.take());
+    let output = stdout.recv_timeout(deadline.remaining()).and_then(|out| {
+        let err = stderr.recv_timeout(deadline.remaining())?;
+        Ok((out, err))
+    });
+    let status = deadline.wait_for(Duration::from_millis(1), || child.try_wait().transpose());
+    match (output, status) {
+        (Ok((stdout, stderr)), Some(status)) => {
+            Ok(Finished { argv, status: status.context("cannot wait for a program")?, stdout, stderr })
+        }
+        _ => {
+            let _ = child.kill();
+            let _ = child.wait();
+            bail!("`{argv}` did not end in time and was killed")
+        }
+    }
+}
+
+fn read_in_background(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // A read error ends the output; the exit status tells the rest.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
+}
+
+/// Starts a daemon that outlives this process: in a session of its own, nothing to read, output into `output`.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start_daemon(program: &str, args: &[String], output: &File) -> Result<Child> {
+    log::debug!("starting `{program} {}`", args.join(" "));
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().context("cannot duplicate a descriptor")?)
+        .stderr(output.try_clone().context("cannot duplicate a descriptor")?);
+    for (name, _) in std::env::vars_os() {
+        // The daemon has no use for the resource's parameters, and must not carry its passwords.
+        if name.to_string_lossy().starts_with("OCF_") {
+            command.env_remove(name);
+        }
+    }
+    // SAFETY: setsid(2) is async-signal-safe, and nothing else runs between fork and exec.
+    unsafe {
+        command.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(std::io::Error::from));
+    }
+    command.spawn().with_context(|| format!("cannot start `{program}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Deadline {
+        Deadline::after(Duration::from_secs(10))
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed_at_the_deadline() {
+        let error = run("sleep", &["60"], None, Deadline::after(Duration::from_millis(50))).expect_err("must fail");
+        assert!(error.to_string().contains("`sleep 60` did not end in time"), "{error}");
+    }
+
+    #[test]
+    fn a_failed_program_is_reported_with_argv_status_and_complaint() {
+        let finished = run("ls", &["/no such folder"], None, soon()).expect("ls starts");
+        let error = finished.success().expect_err("must fail").to_string();
+        assert!(error.contains("`ls /no such folder` exited with 2") && error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn input_is_given_and_output_is_returned_whole() {
+        let text = "x".repeat(300_000);
+        let finished = run("cat", &[], Some(&text), soon());
+        assert_eq!(finished.and_then(Finished::success).expect("cat works").len(), text.len());
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = run("no-such-program", &[], None, soon()).expect_err("must fail");
+        assert!(error.to_string().contains("no-such-program"));
+    }
+}

@@ -1,0 +1,175 @@
+//! The only room that runs Pacemaker's tools. What they print is read in `parse` (pure).
+//! Each call costs 7 to 20 ms, so an action asks once, with [`Cluster::view`], and writes only what has changed.
+
+pub mod parse;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+
+pub use parse::View;
+
+use crate::deadline::Deadline;
+use crate::exec::{self, Finished};
+
+/// Exit codes of Pacemaker's tools for "there is no such thing": ENXIO as itself, and CRM_EX_NOSUCH.
+const NO_SUCH: &[i32] = &[6, 105];
+
+/// The set of cluster properties in which the resources' records are kept.
+const PROPERTY_SET: &str = "rustha";
+
+/// How eager Pacemaker is to promote an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Score {
+    /// Never, whatever else is said.
+    Never,
+    /// The higher, the sooner.
+    Value(i32),
+}
+
+impl std::fmt::Display for Score {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Never => formatter.write_str("-INFINITY"),
+            Self::Value(value) => write!(formatter, "{value}"),
+        }
+    }
+}
+
+/// The cluster, as one resource on one node sees it.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// This node's name in the cluster.
+    pub node: String,
+    resource: String,
+}
+
+impl Cluster {
+    /// The cluster of this node; asks it for the node's name only when the call did not say it.
+    ///
+    /// # Errors
+    /// When the name is not said and cannot be asked.
+    pub fn of(resource: &str, node: Option<&str>, deadline: Deadline) -> Result<Self> {
+        let node = match node {
+            Some(name) => name.to_string(),
+            None => exec::run("crm_node", &["-n"], None, deadline)?.success()?.trim().to_string(),
+        };
+        Ok(Self { node, resource: resource.to_string() })
+    }
+
+    /// Nodes, instances, roles and attributes, all at once.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked or its answer cannot be read.
+    pub fn view(&self, deadline: Deadline) -> Result<View> {
+        let xml = exec::run("crm_mon", &["--one-shot", "--output-as=xml"], None, deadline)?.success()?;
+        parse::view(&xml, &self.resource).context("cannot read crm_mon's answer")
+    }
+
+    /// The name of the node attribute in which Pacemaker keeps this resource's promotion score.
+    pub fn score_attribute(&self) -> String {
+        format!("master-{}", self.resource)
+    }
+
+    /// Sets this node's promotion score, until it leaves the cluster.
+    ///
+    /// # Errors
+    /// When the tool fails.
+    pub fn set_score(&self, score: Score, deadline: Deadline) -> Result<()> {
+        log::info!("promotion score of {} on {}: {score}", self.resource, self.node);
+        let promotion = format!("--promotion={}", self.resource);
+        let value = score.to_string();
+        let args = ["--node", &self.node, &promotion, "--lifetime", "reboot", "--update", &value];
+        exec::run("crm_attribute", &args, None, deadline)?.success().map(drop)
+    }
+
+    /// Takes this node's promotion score away: it is not promoted until it has one again.
+    ///
+    /// # Errors
+    /// When the tool fails; that there was no score is none.
+    pub fn withdraw_score(&self, deadline: Deadline) -> Result<()> {
+        log::info!("promotion score of {} on {} is withdrawn", self.resource, self.node);
+        let promotion = format!("--promotion={}", self.resource);
+        let args = ["--node", &self.node, &promotion, "--lifetime", "reboot", "--delete"];
+        ignore_missing(exec::run("crm_attribute", &args, None, deadline)?)
+    }
+
+    /// Sets a node attribute that lasts until this node leaves the cluster; people see it in `crm_mon -A`.
+    ///
+    /// # Errors
+    /// When the tool fails.
+    pub fn set_attribute(&self, name: &str, value: &str, deadline: Deadline) -> Result<()> {
+        let args = ["--node", &self.node, "--name", name, "--update", value];
+        exec::run("attrd_updater", &args, None, deadline)?.success().map(drop)
+    }
+
+    /// Removes such an attribute.
+    ///
+    /// # Errors
+    /// When the tool fails; that there was none is no error.
+    pub fn remove_attribute(&self, name: &str, deadline: Deadline) -> Result<()> {
+        ignore_missing(exec::run("attrd_updater", &["--node", &self.node, "--name", name, "--delete"], None, deadline)?)
+    }
+
+    /// Tells the other nodes something that is not written to the CIB and causes no new transition. It reaches them
+    /// some time after this call has returned.
+    ///
+    /// # Errors
+    /// When the tool fails.
+    pub fn tell(&self, name: &str, value: &str, deadline: Deadline) -> Result<()> {
+        let args = ["--node", &self.node, "--private", "--name", name, "--update", value];
+        exec::run("attrd_updater", &args, None, deadline)?.success().map(drop)
+    }
+
+    /// What the nodes have told under this name so far, by node.
+    ///
+    /// # Errors
+    /// When the tool fails; that nobody told anything is no error.
+    pub fn told(&self, name: &str, deadline: Deadline) -> Result<BTreeMap<String, String>> {
+        let answer = exec::run("attrd_updater", &["--private", "--query", "--all", "--name", name], None, deadline)?;
+        if answer.code().is_some_and(|code| NO_SUCH.contains(&code)) {
+            return Ok(BTreeMap::new());
+        }
+        Ok(parse::told(&answer.success()?))
+    }
+
+    /// The value of this resource's record in the CIB; `None` if there is none.
+    ///
+    /// # Errors
+    /// When the tool fails.
+    pub fn read_record(&self, deadline: Deadline) -> Result<Option<String>> {
+        let name = self.record_name();
+        let args = ["--type", "crm_config", "--set-name", PROPERTY_SET, "--name", &name, "--query", "--quiet"];
+        let answer = exec::run("crm_attribute", &args, None, deadline)?;
+        if answer.code().is_some_and(|code| NO_SUCH.contains(&code)) {
+            return Ok(None);
+        }
+        let value = answer.success()?.trim().to_string();
+        Ok((!value.is_empty()).then_some(value))
+    }
+
+    /// Writes this resource's record to the CIB.
+    ///
+    /// # Errors
+    /// When the tool fails, or the record read back is another: then somebody else wrote it.
+    pub fn write_record(&self, value: &str, deadline: Deadline) -> Result<()> {
+        let name = self.record_name();
+        let args = ["--type", "crm_config", "--set-name", PROPERTY_SET, "--name", &name, "--update", value];
+        exec::run("crm_attribute", &args, None, deadline)?.success()?;
+        match self.read_record(deadline)? {
+            Some(written) if written == value => Ok(()),
+            other => bail!("the record in the cluster's configuration is not what was written but {other:?}"),
+        }
+    }
+
+    fn record_name(&self) -> String {
+        format!("{}-record", self.resource)
+    }
+}
+
+fn ignore_missing(finished: Finished) -> Result<()> {
+    if finished.code().is_some_and(|code| NO_SUCH.contains(&code)) {
+        return Ok(());
+    }
+    finished.success().map(drop)
+}

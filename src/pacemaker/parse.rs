@@ -1,0 +1,196 @@
+//! What Pacemaker's tools print -> values. Pure.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+/// The cluster at one moment, as far as one resource is concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// This partition may act.
+    pub quorate: bool,
+    /// The cluster's maintenance mode, or the resource's, is on, or the resource is unmanaged.
+    pub unmanaged: bool,
+    /// Nodes that are members of the cluster.
+    pub online: Vec<String>,
+    /// The resource's instances, by node.
+    pub instances: BTreeMap<String, Role>,
+    /// Node attributes, permanent and transient, by node and name.
+    pub attributes: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What Pacemaker thinks that an instance is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The primary.
+    Promoted,
+    /// A replica.
+    Unpromoted,
+}
+
+impl View {
+    /// The nodes whose instance is promoted.
+    pub fn promoted(&self) -> Vec<&str> {
+        let promoted = self.instances.iter().filter(|(_, role)| **role == Role::Promoted);
+        promoted.map(|(node, _)| node.as_str()).collect()
+    }
+
+    /// The value of a node's attribute.
+    pub fn attribute(&self, node: &str, name: &str) -> Option<&str> {
+        self.attributes.get(node)?.get(name).map(String::as_str)
+    }
+}
+
+/// Reads `crm_mon --output-as=xml`, for the resource of this name.
+///
+/// # Errors
+/// When the text is not XML to its end, or not crm_mon's.
+pub fn view(xml: &str, resource: &str) -> Result<View> {
+    let mut reader = Reader::from_str(xml);
+    let mut view = View::default();
+    let mut section = Section::Other;
+    let mut current = String::new();
+    let mut role = None;
+    let mut is_complete = false;
+    loop {
+        let event = reader.read_event().context("it is not XML")?;
+        let (element, is_open) = match &event {
+            Event::Start(element) => (element, true),
+            Event::Empty(element) => (element, false),
+            Event::End(element) => {
+                match element.name().as_ref() {
+                    "resource" => role = None,
+                    "nodes" | "resources" | "node_attributes" => section = Section::Other,
+                    "pacemaker-result" => is_complete = true,
+                    _ => {}
+                }
+                continue;
+            }
+            Event::Eof => break,
+            _ => continue,
+        };
+        let attributes = attributes_of(element)?;
+        let get = |name: &str| attributes.get(name).map(String::as_str).unwrap_or_default();
+        match (section, element.name().as_ref()) {
+            (Section::Other, "nodes") if is_open => section = Section::Nodes,
+            (Section::Other, "resources") if is_open => section = Section::Resources,
+            (Section::Other, "node_attributes") if is_open => section = Section::Attributes,
+            (Section::Other, "current_dc") => view.quorate = get("with_quorum") == "true",
+            (Section::Other, "cluster_options") => view.unmanaged |= get("maintenance-mode") == "true",
+            (Section::Nodes, "node") if get("online") == "true" => view.online.push(get("name").to_string()),
+            (Section::Resources, "resource") if is_instance(get("id"), resource) => {
+                view.unmanaged |= get("managed") == "false" || get("maintenance") == "true";
+                role = parse_role(get("role")).filter(|_| is_open && get("orphaned") != "true");
+            }
+            (Section::Resources, "node") => {
+                if let Some(role) = role {
+                    view.instances.insert(get("name").to_string(), role);
+                }
+            }
+            (Section::Attributes, "node") => current = get("name").to_string(),
+            (Section::Attributes, "attribute") => {
+                let of_node = view.attributes.entry(current.clone()).or_default();
+                of_node.insert(get("name").to_string(), get("value").to_string());
+            }
+            _ => {}
+        }
+    }
+    if !is_complete {
+        bail!("it ends too early");
+    }
+    Ok(view)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Other,
+    Nodes,
+    Resources,
+    Attributes,
+}
+
+/// An anonymous clone's instances are shown under the resource's name, or with a number.
+fn is_instance(id: &str, resource: &str) -> bool {
+    id.split(':').next() == Some(resource)
+}
+
+/// New names, and those before 2.1.0.
+fn parse_role(role: &str) -> Option<Role> {
+    match role {
+        "Promoted" | "Master" => Some(Role::Promoted),
+        "Unpromoted" | "Slave" | "Started" => Some(Role::Unpromoted),
+        _ => None,
+    }
+}
+
+fn attributes_of(element: &BytesStart<'_>) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for attribute in element.attributes() {
+        let attribute = attribute.context("a broken attribute")?;
+        let value = quick_xml::escape::unescape(&attribute.value).context("a broken attribute")?.into_owned();
+        found.insert(attribute.key.as_ref().to_string(), value);
+    }
+    Ok(found)
+}
+
+/// Reads `attrd_updater --query --all`: lines of `name="…" host="…" value="…"`.
+pub fn told(text: &str) -> BTreeMap<String, String> {
+    let told = text.lines().filter_map(|line| {
+        let host = quoted_after(line, "host=\"")?;
+        let value = quoted_after(line, "value=\"")?;
+        (!value.is_empty()).then(|| (host.to_string(), value.to_string()))
+    });
+    told.collect()
+}
+
+fn quoted_after<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    line.split_once(key)?.1.split('"').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V2: &str = include_str!("../../tests/fixtures/crm_mon-2.1.5.xml");
+    const V3: &str = include_str!("../../tests/fixtures/crm_mon-3.0.3.xml");
+
+    #[test]
+    fn the_promoted_node_and_the_replicas_are_read_from_every_version() {
+        for xml in [V2, V3] {
+            let view = view(xml, "p_db").expect("readable");
+            assert!(view.quorate && !view.unmanaged);
+            assert_eq!(view.online, ["db1", "db2", "db3"]);
+            assert_eq!(view.promoted().len(), 1);
+            assert_eq!(view.instances.len(), 3);
+        }
+    }
+
+    #[test]
+    fn attributes_are_read_by_node() {
+        for xml in [V2, V3] {
+            let view = view(xml, "p_db").expect("readable");
+            let promoted = view.promoted()[0].to_string();
+            assert_eq!(view.attribute(&promoted, "master-p_db"), Some("1000"));
+            assert_eq!(view.attribute(&promoted, "no such"), None);
+        }
+    }
+
+    #[test]
+    fn another_resources_instances_are_not_ours() {
+        assert!(view(V2, "p_other").expect("readable").instances.is_empty());
+    }
+
+    #[test]
+    fn a_truncated_answer_is_an_error() {
+        assert!(view(&V2[..V2.len() / 2], "p_db").is_err());
+        assert!(view("", "p_db").is_err());
+    }
+
+    #[test]
+    fn what_nodes_told_is_read_line_by_line() {
+        let text = "name=\"p\" host=\"db1\" value=\"3 0-1-7\"\nname=\"p\" host=\"db2\" value=\"\"\nnonsense\n";
+        assert_eq!(told(text), BTreeMap::from([("db1".to_string(), "3 0-1-7".to_string())]));
+    }
+}

@@ -1,0 +1,292 @@
+//! The only user of the `mysql` crate: one connection to the local server, through its socket, never without a limit.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use mysql::prelude::Queryable;
+use mysql::{Conn, OptsBuilder, Value};
+
+use super::dialect::{self, Dialect, code};
+use super::options::Options;
+use super::rows::{Connection, ReplicaStatus, Row, ServerState};
+use super::version::Version;
+use crate::deadline::Deadline;
+
+/// A way to log in.
+#[derive(Clone)]
+pub struct Login {
+    /// The account's name.
+    pub user: String,
+    /// Its password; `None`: the server knows us by the socket (unix_socket, auth_socket).
+    pub password: Option<String>,
+}
+
+/// Where the local server is, and as whom to talk to it: the first login that is not refused.
+#[derive(Clone)]
+pub struct Access {
+    /// The server's socket.
+    pub socket: PathBuf,
+    /// To be tried in this order.
+    pub logins: Vec<Login>,
+}
+
+/// Why the server could not be asked.
+#[derive(Debug)]
+pub enum Unavailable {
+    /// Nobody listens at the socket: not running, or not yet.
+    NotListening(String),
+    /// It accepts and does not answer within the time it had.
+    Silent(Duration),
+    /// It lives, but has no connection to spare (error 1040).
+    TooManyConnections,
+    /// It lives, but refuses every login that we have.
+    Denied(String),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotListening(why) => write!(formatter, "the server cannot be reached: {why}"),
+            Self::Silent(time) => write!(formatter, "the server did not answer within {:.1} s", time.as_secs_f64()),
+            Self::TooManyConnections => formatter.write_str("the server has too many connections (error 1040)"),
+            Self::Denied(why) => write!(
+                formatter,
+                "the server refuses the agent ({why}): let root in by socket, or set the parameter credentials"
+            ),
+            Self::Other(error) => write!(formatter, "{error:#}"),
+        }
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// A connection to the local server.
+pub struct Session {
+    connection: Conn,
+    dialect: Dialect,
+}
+
+impl Session {
+    /// Connects; every answer after that may take `patience` as well.
+    ///
+    /// # Errors
+    /// With the kind of unavailability, which decides what a monitor says.
+    pub fn open(access: &Access, patience: Duration) -> Result<Self, Unavailable> {
+        let deadline = Deadline::after(patience);
+        let mut denied = String::from("no login is configured");
+        for login in &access.logins {
+            match connect(&access.socket, login, deadline.remaining()) {
+                Err(Unavailable::Denied(why)) => denied = why,
+                Ok(connection) => return Self::prepare(connection, patience),
+                Err(other) => return Err(other),
+            }
+        }
+        Err(Unavailable::Denied(denied))
+    }
+
+    fn prepare(mut connection: Conn, patience: Duration) -> Result<Self, Unavailable> {
+        let row: Option<(String, String)> =
+            connection.query_first(Dialect::VERSION).map_err(|error| classify(error, patience))?;
+        let (version, comment) = row.unwrap_or_default();
+        let version = Version::parse(&version, &comment).map_err(|why| Unavailable::Other(anyhow::anyhow!(why)))?;
+        // A login that may not set these (a test account) can still ask; what it may not do fails by itself.
+        if let Err(error) = connection.query_drop(dialect::SESSION) {
+            log::debug!("the session keeps its own modes: {error}");
+        }
+        Ok(Self { connection, dialect: Dialect::of(version) })
+    }
+
+    /// The server's language.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Runs a statement. The log never sees a statement, which may hold a password; `what` names it.
+    ///
+    /// # Errors
+    /// The server's error, or no answer in time.
+    pub fn execute(&mut self, what: &str, statement: &str) -> Result<()> {
+        log::debug!("sql: {what}");
+        self.connection.query_drop(statement).with_context(|| format!("cannot {what}"))
+    }
+
+    /// Runs a query.
+    ///
+    /// # Errors
+    /// The server's error, or no answer in time.
+    pub fn query(&mut self, what: &str, query: &str) -> Result<Vec<Row>> {
+        let rows: Vec<mysql::Row> =
+            self.connection.query(query).with_context(|| format!("cannot read {what}"))?;
+        Ok(rows.into_iter().map(into_row).collect())
+    }
+
+    /// The first column of the first row, if there is one.
+    ///
+    /// # Errors
+    /// The server's error, or no answer in time.
+    pub fn value(&mut self, what: &str, query: &str) -> Result<Option<String>> {
+        let value: Option<Option<String>> =
+            self.connection.query_first(query).with_context(|| format!("cannot read {what}"))?;
+        Ok(value.flatten())
+    }
+
+    /// What the server says about itself.
+    ///
+    /// # Errors
+    /// When it cannot be asked or understood.
+    pub fn state(&mut self) -> Result<ServerState> {
+        let rows = self.query("the server's state", self.dialect.state())?;
+        let row = rows.first().context("the server gave no state")?;
+        ServerState::parse(self.dialect.version().vendor, row).map_err(anyhow::Error::msg)
+    }
+
+    /// The state of replication; `None` without a source.
+    ///
+    /// # Errors
+    /// When it cannot be asked or understood.
+    pub fn replica_status(&mut self) -> Result<Option<ReplicaStatus>> {
+        let rows = self.query("the replica's status", &self.dialect.show_replica_status())?;
+        ReplicaStatus::parse(self.dialect.version().vendor, self.dialect.replica_columns(), &rows)
+            .map_err(anyhow::Error::msg)
+    }
+
+    /// The clients' connections, without our own.
+    ///
+    /// # Errors
+    /// When they cannot be asked.
+    pub fn clients(&mut self) -> Result<Vec<Connection>> {
+        let own = self.value("our own connection", Dialect::OWN_CONNECTION)?;
+        let own = own.and_then(|id| id.parse::<u64>().ok());
+        let rows = self.query("the connections", Dialect::CONNECTIONS)?;
+        let connections = rows.iter().filter_map(Connection::parse);
+        Ok(connections.filter(|connection| connection.is_client() && Some(connection.id) != own).collect())
+    }
+}
+
+/// The number of a server's error, if it is one.
+pub fn server_error(error: &anyhow::Error) -> Option<u16> {
+    match error.downcast_ref::<mysql::Error>() {
+        Some(mysql::Error::MySqlError(error)) => Some(error.code),
+        _ => None,
+    }
+}
+
+/// Connects in a thread of its own: connect(2) to a socket whose queue is full waits for ever, and a daemon that
+/// hangs fills its queue. A thread that is left behind ends with the action.
+fn connect(socket: &Path, login: &Login, patience: Duration) -> Result<Conn, Unavailable> {
+    let options = OptsBuilder::new()
+        .socket(Some(socket.to_string_lossy().into_owned()))
+        .user(Some(login.user.clone()))
+        .pass(login.password.clone())
+        .read_timeout(Some(patience.max(Duration::from_millis(1))))
+        .write_timeout(Some(patience.max(Duration::from_millis(1))));
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(Conn::new(options)));
+    match receiver.recv_timeout(patience) {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(classify(error, patience)),
+        Err(_) => Err(Unavailable::Silent(patience)),
+    }
+}
+
+fn classify(error: mysql::Error, patience: Duration) -> Unavailable {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    match &error {
+        mysql::Error::MySqlError(server) if server.code == code::TOO_MANY_CONNECTIONS => Unavailable::TooManyConnections,
+        mysql::Error::MySqlError(server) if code::ACCESS_DENIED.contains(&server.code) => {
+            Unavailable::Denied(server.message.clone())
+        }
+        mysql::Error::DriverError(mysql::DriverError::CouldNotConnect(why)) => {
+            let why = why.as_ref().map_or_else(String::new, |(place, text, _)| format!("{place}: {text}"));
+            Unavailable::NotListening(why)
+        }
+        mysql::Error::IoError(io) if matches!(io.kind(), TimedOut | WouldBlock) => Unavailable::Silent(patience),
+        _ => Unavailable::Other(anyhow::Error::new(error)),
+    }
+}
+
+fn into_row(row: mysql::Row) -> Row {
+    let names: Vec<String> = row.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
+    names.into_iter().zip(row.unwrap().into_iter().map(into_text)).collect()
+}
+
+fn into_text(value: Value) -> Option<String> {
+    match value {
+        Value::NULL => None,
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        other => Some(other.as_sql(true).trim_matches('\'').to_string()),
+    }
+}
+
+/// Reads a credentials file in the syntax of my.cnf, group `[client]`.
+///
+/// # Errors
+/// A file that others than its owner can read or write, or that cannot be read or has no user.
+pub fn read_credentials(path: &Path) -> Result<Login> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata =
+        std::fs::metadata(path).with_context(|| format!("cannot read the credentials file {}", path.display()))?;
+    let mode = metadata.permissions().mode();
+    anyhow::ensure!(
+        mode & 0o077 == 0,
+        "the credentials file {} can be read by others than its owner (mode {:03o}): chmod 600 it",
+        path.display(),
+        mode & 0o777
+    );
+    let options = Options::read(path)?;
+    let user = options.text(&["client"], "user");
+    let user = user.with_context(|| format!("the credentials file {} names no user in [client]", path.display()))?;
+    let password = options.text(&["client"], "password").map(str::to_string);
+    Ok(Login { user: user.to_string(), password })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn credentials(name: &str, text: &str, mode: u32) -> Result<Login> {
+        let path = std::env::temp_dir().join(format!("rustha-{name}-{}", std::process::id()));
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("mode");
+        let login = read_credentials(&path);
+        std::fs::remove_file(&path).expect("removed");
+        login
+    }
+
+    #[test]
+    fn a_credentials_file_that_others_can_read_is_refused() {
+        let error = credentials("open", "[client]\nuser=a\npassword=geheim\n", 0o644).err().expect("refused").to_string();
+        assert!(error.contains("chmod 600") && !error.contains("geheim"), "{error}");
+    }
+
+    #[test]
+    fn a_credentials_file_gives_user_and_password() {
+        let login = credentials("closed", "[client]\nuser = admin\npassword = \"a#b\"\n", 0o600).expect("read");
+        assert_eq!((login.user.as_str(), login.password.as_deref()), ("admin", Some("a#b")));
+    }
+
+    #[test]
+    fn a_socket_where_nobody_listens_is_not_a_hung_server() {
+        let access = Access {
+            socket: "/no/such/socket".into(),
+            logins: vec![Login { user: "root".into(), password: None }],
+        };
+        let error = Session::open(&access, Duration::from_secs(1)).err();
+        assert!(matches!(error, Some(Unavailable::NotListening(_))));
+    }
+
+    #[test]
+    fn a_server_that_accepts_and_says_nothing_is_silent() {
+        let path = std::env::temp_dir().join(format!("rustha-silent-{}", std::process::id()));
+        let _listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+        let access = Access { socket: path.clone(), logins: vec![Login { user: "root".into(), password: None }] };
+        let error = Session::open(&access, Duration::from_millis(100)).err();
+        std::fs::remove_file(&path).expect("removed");
+        assert!(matches!(error, Some(Unavailable::Silent(_))), "{error:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Everything said to mysqld, in our own words: its versions, its language, its option files, its process.
+
+pub mod client;
+pub mod dialect;
+pub mod layout;
+pub mod options;
+pub mod process;
+pub mod rows;
+pub mod version;

@@ -1,0 +1,208 @@
+//! The daemon: is it there, is it alive, start it, end it. What counts is the process that has the data directory as its
+//! working directory, never a pid file: InnoDB recovery has none yet, and a stale one names a stranger.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::deadline::Deadline;
+
+/// The names under which the servers run.
+const NAMES: &[&str] = &["mysqld", "mariadbd", "mysqld-debug"];
+
+/// How long to sleep between two looks at a process.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A server's process: its number and when it was started, which together are never used again until the next boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Daemon {
+    /// The process.
+    pub pid: i32,
+    /// Clock ticks after boot (proc(5), field 22 of stat).
+    pub started: u64,
+}
+
+/// What proc(5) says of a process.
+struct Stat {
+    state: char,
+    started: u64,
+}
+
+impl Daemon {
+    /// The server that runs on this data directory, if one does.
+    pub fn find(datadir: &Path) -> Option<Self> {
+        let wanted = fs::metadata(datadir).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let processes = fs::read_dir("/proc").ok()?;
+        processes
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+            .filter(|pid| is_server(*pid) && runs_on(*pid, datadir, wanted))
+            .find_map(Self::of)
+    }
+
+    /// The process of this number, if it lives.
+    pub fn of(pid: i32) -> Option<Self> {
+        let stat = read_stat(pid)?;
+        (!matches!(stat.state, 'Z' | 'X')).then_some(Self { pid, started: stat.started })
+    }
+
+    /// For how long it has been running.
+    pub fn age(self) -> Duration {
+        let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+        let started = self.started as f64 / ticks as f64;
+        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let now: f64 = uptime.split_whitespace().next().and_then(|seconds| seconds.parse().ok()).unwrap_or(started);
+        Duration::from_secs_f64((now - started).max(0.0))
+    }
+
+    /// Whether this very process still lives.
+    pub fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+
+    /// Whether it is stopped (SIGSTOP): it lives, and cannot answer.
+    pub fn is_stopped(self) -> bool {
+        self.is_alive() && read_stat(self.pid).is_some_and(|stat| stat.state == 'T')
+    }
+
+    /// Sends a signal; that the process is gone already is no error.
+    pub fn signal(self, signal: Signal) {
+        if self.is_alive() {
+            log::info!("sending {signal} to the server (pid {})", self.pid);
+            if let Err(error) = kill(Pid::from_raw(self.pid), signal) {
+                log::warn!("cannot send {signal} to pid {}: {error}", self.pid);
+            }
+        }
+    }
+
+    /// Waits for its end; `false` when the deadline comes first.
+    pub fn wait_end(self, deadline: Deadline) -> bool {
+        deadline.wait_for(PAUSE, || (!self.is_alive()).then_some(())).is_some()
+    }
+}
+
+fn is_server(pid: i32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    NAMES.contains(&name.trim())
+}
+
+/// A server changes into its data directory early; until then its command line says where it will go.
+fn runs_on(pid: i32, datadir: &Path, wanted: Option<(u64, u64)>) -> bool {
+    let cwd = fs::metadata(format!("/proc/{pid}/cwd")).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    if wanted.is_some() && cwd == wanted {
+        return true;
+    }
+    let same_root = |path: &str| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let argument = format!("--datadir={}", datadir.display());
+    same_root(&format!("/proc/{pid}/root/.")) == same_root("/")
+        && fs::read(format!("/proc/{pid}/cmdline"))
+            .unwrap_or_default()
+            .split(|byte| *byte == 0)
+            .any(|word| word == argument.as_bytes())
+}
+
+fn read_stat(pid: i32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may itself hold spaces and parentheses.
+    let after_name = text.rsplit_once(')')?.1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    Some(Stat { state: fields.first()?.chars().next()?, started: fields.get(19)?.parse().ok()? })
+}
+
+/// A server that is being started by us: its process, and where its error log stood when it began.
+pub struct Starting {
+    child: Child,
+    log: std::path::PathBuf,
+    log_offset: u64,
+}
+
+impl Starting {
+    /// Starts `program`; `log` is where it writes its errors, and where its output goes until it does.
+    ///
+    /// # Errors
+    /// When the log cannot be written, or the program cannot be started.
+    pub fn launch(program: &Path, args: &[String], log: &Path) -> Result<Self> {
+        let output = OpenOptions::new()
+            .append(true)
+            .open(log)
+            .with_context(|| format!("cannot write the server's error log {}", log.display()))?;
+        let log_offset = output.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+        let child = crate::exec::start_daemon(&program.to_string_lossy(), args, &output)?;
+        Ok(Self { child, log: log.to_path_buf(), log_offset })
+    }
+
+    /// How it ended, if it did: the status, and the last error in its log.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten()?;
+        let last = last_error(&self.log, self.log_offset).unwrap_or_else(|| "its error log says nothing".into());
+        Some(format!("the server {}: {last}", crate::exec::describe_status(status)))
+    }
+}
+
+/// The last error in a server's log after `offset`, without its time and thread.
+pub fn last_error(log: &Path, offset: u64) -> Option<String> {
+    use std::io::{Read, Seek, SeekFrom};
+    /// More than this much of a log is not read.
+    const MOST: u64 = 256 * 1024;
+    let mut file = File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    let from = offset.min(length).max(length.saturating_sub(MOST));
+    file.seek(SeekFrom::Start(from)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes).ok()?;
+    parse_last_error(&String::from_utf8_lossy(&bytes))
+}
+
+/// The line that says why: the last `[ERROR]` that is not only the announcement of the end, else the last line.
+fn parse_last_error(text: &str) -> Option<String> {
+    let errors: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once("[ERROR]")?.1.trim())).collect();
+    let cause = errors.iter().rev().find(|line| !line.ends_with("Aborting") && !line.contains("Data Dictionary initialization failed"));
+    let line = cause.or(errors.last()).copied().or_else(|| text.lines().rev().find(|line| !line.trim().is_empty()));
+    line.map(|line| line.trim().chars().take(300).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_lives_and_a_process_with_another_start_time_is_a_stranger() {
+        let pid = i32::try_from(std::process::id()).expect("a pid");
+        let me = Daemon::of(pid).expect("alive");
+        assert!(me.is_alive() && !me.is_stopped());
+        assert!(!Daemon { started: me.started + 1, ..me }.is_alive());
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_not_alive_even_as_a_zombie() {
+        let mut child = std::process::Command::new("true").spawn().expect("started");
+        let pid = i32::try_from(child.id()).expect("a pid");
+        let gone = Deadline::after(Duration::from_secs(5)).wait_for(PAUSE, || Daemon::of(pid).is_none().then_some(()));
+        assert!(gone.is_some(), "a zombie is no server");
+        child.wait().expect("reaped");
+    }
+
+    #[test]
+    fn the_last_error_is_the_cause_and_not_the_announcement_of_the_end() {
+        let log = "2026-01-01  1:02:03 0 [Note] starting\n\
+                   2026-01-01  1:02:03 0 [ERROR] InnoDB: Unable to lock ./ibdata1 error: 11\n\
+                   2026-01-01  1:02:04 0 [ERROR] Aborting\n\
+                   2026-01-01  1:02:04 0 [Note] done\n";
+        assert_eq!(parse_last_error(log).as_deref(), Some("InnoDB: Unable to lock ./ibdata1 error: 11"));
+        let mysql = "2026-01-01T01:02:03Z 0 [ERROR] [MY-000067] [Server] unknown variable 'a=b'.\n\
+                     2026-01-01T01:02:03Z 0 [ERROR] [MY-010119] [Server] Aborting\n";
+        assert_eq!(parse_last_error(mysql).as_deref(), Some("[MY-000067] [Server] unknown variable 'a=b'."));
+        assert_eq!(parse_last_error("segfault\n\n").as_deref(), Some("segfault"));
+        assert_eq!(parse_last_error(""), None);
+    }
+
+    #[test]
+    fn a_data_directory_without_a_server_has_none() {
+        assert!(Daemon::find(Path::new("/no/such/datadir")).is_none());
+    }
+}
