@@ -121,6 +121,9 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("none");
+        }
         for (i, (kind, count)) in self.0.iter().enumerate() {
             let comma = if i == 0 { "" } else { ", " };
             write!(f, "{comma}{count}× {kind}")?;
@@ -138,6 +141,17 @@ mod tests {
         assert!(FailureKind::Server(1290).is_refusal());
         assert!(!FailureKind::Lost.is_refusal());
         assert!(!FailureKind::Server(1317).is_refusal());
+    }
+
+    #[test]
+    fn time_outs_losses_and_refusals_are_told_apart() {
+        let io = |kind: ErrorKind| FailureKind::from(&mysql::Error::IoError(kind.into()));
+        assert_eq!(io(ErrorKind::WouldBlock), FailureKind::NoAnswer);
+        assert_eq!(io(ErrorKind::UnexpectedEof), FailureKind::Lost);
+        assert_eq!(io(ErrorKind::BrokenPipe), FailureKind::Lost);
+        let refused = Some((String::new(), String::new(), ErrorKind::ConnectionRefused));
+        let refused = mysql::Error::DriverError(DriverError::CouldNotConnect(refused));
+        assert_eq!(FailureKind::from(&refused), FailureKind::ConnectRefused);
     }
 
     #[test]

@@ -55,7 +55,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 pub use book::Acknowledged;
-pub use clock::{Clock, Deadline};
 pub use event::{Access, Event, Vip, What};
 pub use failure::{Failure, FailureKind, Tally};
 pub use final_data::{FinalData, NodeData, Source};
@@ -66,6 +65,7 @@ pub use span::{Overlap, Reading, Span};
 pub use verdict::{Lost, Verdict};
 
 use book::{Book, Shared};
+use clock::Deadline;
 use pulse::{Beat, Pulse};
 use record::beat_event;
 
@@ -169,32 +169,25 @@ impl Ledger {
     pub fn wait_until_written(&self, time: Duration) -> Result<Duration> {
         let asked = self.now();
         self.wait(time, |book| {
-            book.acknowledged
-                .iter()
-                .rev()
-                .take(64)
-                .any(|ack| ack.sent >= asked)
+            let since = book.acknowledged.iter().rev();
+            let mut since = since.take_while(|ack| ack.at >= asked);
+            since.any(|ack| ack.sent >= asked)
         })
         .context("wait until a write is acknowledged")?;
         Ok(self.now() - asked)
     }
 
     fn wait(&self, time: Duration, is_so: impl Fn(&Book) -> bool) -> Result<()> {
+        let asked = self.now();
         let deadline = Deadline::after(time);
         let mut book = self.shared.book();
         while !is_so(&book) {
-            let failed = |book: &Book| {
-                Tally::between(&book.failures, self.now().saturating_sub(time), self.now())
-            };
             if book.closed.is_some() {
                 bail!("the ledger's time is up");
             }
             if deadline.is_over() {
-                bail!(
-                    "not within {} s; the writers met: {}",
-                    time.as_secs_f64(),
-                    failed(&book)
-                );
+                let failures = Tally::between(&book.failures, asked, self.now());
+                bail!("not within {time:?}; failed attempts: {failures}");
             }
             let waited = self.shared.written.wait_timeout(book, deadline.left());
             book = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -233,10 +226,12 @@ impl Drop for Ledger {
 }
 
 /// A number above all that an earlier ledger may have used on the same table, its lost writes included, which
-/// no table could tell.
+/// no table could tell: no ledger writes once a microsecond.
 fn first_id() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |since| since.as_secs()) * 1_000_000 + 1
+    now.ok()
+        .and_then(|since| u64::try_from(since.as_micros()).ok())
+        .unwrap_or(1)
 }
 
 /// Hands the events to the sink, finds gaps while they last, and ends the writing when its time is up.

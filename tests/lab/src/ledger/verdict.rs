@@ -274,15 +274,7 @@ impl fmt::Display for Verdict {
                 "same data at the end",
                 or_why(self.assert_same_data(), &self.data_text()),
             ),
-            (
-                '·',
-                "failed attempts",
-                if self.failures.is_empty() {
-                    "none".to_owned()
-                } else {
-                    self.failures.to_string()
-                },
-            ),
+            ('·', "failed attempts", self.failures.to_string()),
         ];
         for (i, (sign, label, text)) in lines.iter().enumerate() {
             let before = if i == 0 { "" } else { "\n" };

@@ -46,8 +46,8 @@ pub(super) fn watch_access(shared: &Shared, node: usize) {
     }
 }
 
-/// One reading. A connection that was ended since the last one (an agent ends all of them before it demotes)
-/// says nothing about the server, so then it is asked once more on a new one.
+/// One reading. A connection that was ended since the last one, with an error or without (an agent ends all
+/// of them before it demotes), says nothing about the server, so then it is asked once more on a new one.
 fn ask(
     shared: &Shared,
     peer: &Peer,
@@ -62,7 +62,7 @@ fn ask(
             answered: shared.clock.now(),
         };
         match answer {
-            Err(FailureKind::Lost) if was_kept => {}
+            Err(kind) if was_kept && kind != FailureKind::NoAnswer => {}
             answer => return (reading, answer),
         }
     }
