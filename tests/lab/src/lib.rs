@@ -1,1 +1,2 @@
 //! rustha-lab.
+pub mod ledger;
