@@ -25,6 +25,8 @@ pub fn boot(lab: &str, name: &str) -> Result<()> {
     argv.extend(node.init_arguments());
     // The first child after unshare(CLONE_NEWPID) is the new namespace's first process.
     let mut child = Program::new(argv).spawn_piped(console)?;
+    // Noted now: the first process is about to change the root directory of the mount namespace both are in.
+    fs::write(node.pid_file(), format!("{}\n", child.id())).context("cannot note the first process")?;
     let mut word = String::new();
     if let Some(pipe) = child.stdout.take() {
         BufReader::new(pipe).read_line(&mut word)?;
@@ -32,7 +34,7 @@ pub fn boot(lab: &str, name: &str) -> Result<()> {
     if word.trim() != READY {
         bail!("its first process ended: {}", child.wait()?);
     }
-    fs::write(node.pid_file(), format!("{}\n", child.id())).context("cannot note the first process")
+    Ok(())
 }
 
 /// The node of these names, from the lab's record.

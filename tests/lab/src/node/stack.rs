@@ -109,5 +109,23 @@ impl Stack {
 
 /// Corosync answers when the abstract socket of its configuration map is there.
 fn is_up() -> bool {
-    fs::read_to_string("/proc/net/unix").is_ok_and(|sockets| sockets.lines().any(|line| line.ends_with("@cmap")))
+    fs::read_to_string("/proc/net/unix").is_ok_and(|table| has_socket(&table, "cmap"))
+}
+
+/// libqb gives the kernel the whole address, zeros and all, which the table shows as a tail of @.
+fn has_socket(table: &str, name: &str) -> bool {
+    let paths = table.lines().filter_map(|line| line.split_whitespace().nth(7)?.strip_prefix('@'));
+    paths.map(|path| path.trim_end_matches('@')).any(|found| found == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_abstract_socket_is_found_under_its_padding() {
+        let table = "Num RefCount Protocol Flags Type St Inode Path\n\
+                     0: 00000002 00000000 00010000 0001 01 125280 @cmap@@@@@\n";
+        assert!(has_socket(table, "cmap") && !has_socket(table, "cma"));
+    }
 }

@@ -1,8 +1,15 @@
 //! Where this machine gets Debian from: its own apt sources say so, in one of two formats. The lab asks the
-//! same mirror and knows no other.
+//! same mirror and knows no other. How this machine talks to its mirror (a proxy; whether the mirror's age is
+//! checked) goes for the nodes' packages as well: what its administrator did not relax, the lab does not either.
 
 use std::fs;
 use std::path::Path;
+
+use crate::process::Program;
+
+/// The settings of apt that belong to the mirror and not to the machine.
+const OF_THE_MIRROR: [&str; 4] =
+    ["Acquire::Check-Valid-Until ", "Acquire::Check-Date ", "Acquire::http::Proxy ", "Acquire::https::Proxy "];
 
 /// The mirror of Debian itself this machine uses; None leaves the choice to debootstrap.
 pub(super) fn read_mirror() -> Option<String> {
@@ -18,6 +25,16 @@ pub(super) fn read_mirror() -> Option<String> {
             _ => None,
         }
     })
+}
+
+/// This machine's settings for its mirror, as a file for apt; empty where there are none, or no apt.
+pub(super) fn read_settings() -> String {
+    Program::new(["apt-config", "dump"]).run().map_or_else(|_| String::new(), |dump| parse_settings(&dump))
+}
+
+fn parse_settings(dump: &str) -> String {
+    let of_the_mirror = |line: &&str| OF_THE_MIRROR.iter().any(|name| line.starts_with(name));
+    dump.lines().filter(of_the_mirror).map(|line| format!("{line}\n")).collect()
 }
 
 /// `deb [options] URI suite component…`, one a line.
@@ -85,6 +102,12 @@ mod tests {
         let text = "# deb http://c.test/debian x main\ndeb http://v.test/tools x main\n\
                     deb [arch=amd64 trusted=yes] https://a.test/debian x main contrib\n";
         assert_eq!(parse_one_line(text).as_deref(), Some("https://a.test/debian"));
+    }
+
+    #[test]
+    fn only_the_settings_of_the_mirror_are_taken_over() {
+        let dump = "APT::Architecture \"amd64\";\nAcquire::Check-Valid-Until \"false\";\nAcquire::Check-Valid-Until-x \"1\";\n";
+        assert_eq!(parse_settings(dump), "Acquire::Check-Valid-Until \"false\";\n");
     }
 
     #[test]

@@ -59,6 +59,7 @@ fn install_packages(root: Root, system: &Path, progress: &mut Progress) -> Resul
     fs::set_permissions(&policy, Permissions::from_mode(0o755))?;
     // The build starts over when it is interrupted, so it need not survive a power cut.
     fs::write(system.join("etc/dpkg/dpkg.cfg.d/rustha-lab"), "force-unsafe-io\npath-exclude=/usr/share/doc/*\n")?;
+    fs::write(system.join("etc/apt/apt.conf.d/99rustha-lab"), apt::read_settings())?;
     progress.stage("reading the package lists", 10, &inside(system, &["apt-get", "update"]))?;
     let mut argv = vec!["apt-get", "install", "--yes", "--no-install-recommends"];
     argv.extend(root.packages());
