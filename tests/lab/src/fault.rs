@@ -1,0 +1,79 @@
+//! What can be broken, and how it is undone.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use nix::sys::signal::Signal;
+
+use crate::layout::Layout;
+use crate::network::{self, Cable};
+use crate::node::{Daemon, Node};
+use crate::processes;
+
+/// Something that breaks on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fault {
+    /// The database server is killed (SIGKILL)
+    KillDaemon,
+    /// The database server stands still (SIGSTOP)
+    HangDaemon,
+    /// The power is cut: all processes and memory are gone, the disk remains
+    PowerOff,
+    /// The network cable is pulled
+    CableOut,
+    /// All daemons of Pacemaker are killed (SIGKILL); the resources run on
+    KillPacemaker,
+    /// Corosync is stopped, cleanly (SIGTERM)
+    StopCorosync,
+    /// Corosync is killed (SIGKILL)
+    KillCorosync,
+    /// No free space is left on the disk
+    DiskFull,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        out.pad(value.as_ref().map_or("fault", |value| value.get_name()))
+    }
+}
+
+pub(crate) fn inject(layout: &Layout, node: &Node, kind: Fault) -> Result<()> {
+    match kind {
+        Fault::KillDaemon => kill_all(node, Daemon::Database),
+        Fault::HangDaemon => signal_all(node, Daemon::Database, Signal::SIGSTOP),
+        Fault::PowerOff => node.power_off(),
+        Fault::CableOut => network::set_cable(layout, node.name(), Cable::Out),
+        Fault::KillPacemaker => kill_all(node, Daemon::Pacemaker),
+        Fault::StopCorosync => node.end(Daemon::Corosync, "corosync", Duration::from_secs(30)),
+        Fault::KillCorosync => kill_all(node, Daemon::Corosync),
+        Fault::DiskFull => node.fill_disk(),
+    }
+}
+
+/// Undoes every fault on a node; one that is not there needs nothing.
+pub(crate) fn undo(layout: &Layout, node: &Node) -> Result<()> {
+    node.free_disk()?;
+    if !node.is_on() {
+        return node.power_on();
+    }
+    network::set_cable(layout, node.name(), Cable::In)?;
+    for pid in node.pids_of(Daemon::Database)? {
+        processes::send(pid, Signal::SIGCONT)?;
+    }
+    node.start_stack()
+}
+
+fn kill_all(node: &Node, daemon: Daemon) -> Result<()> {
+    let pids = node.pids_of(daemon)?;
+    signal_all(node, daemon, Signal::SIGKILL)?;
+    processes::await_end(&format!("{daemon:?}"), &pids, Duration::from_secs(20))
+}
+
+fn signal_all(node: &Node, daemon: Daemon, signal: Signal) -> Result<()> {
+    let pids = node.pids_of(daemon)?;
+    ensure!(!pids.is_empty(), "{daemon:?} does not run there");
+    pids.into_iter().try_for_each(|pid| processes::send(pid, signal))
+}

@@ -1,0 +1,46 @@
+//! `rustha-lab node-boot`: makes a node's namespaces and its first process, waits until that says it is ready,
+//! and leaves it alone. A program of its own, because what enters a namespace does not come out again.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+
+use anyhow::{Context, Result, bail};
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::Node;
+use super::init::READY;
+use crate::layout::Layout;
+use crate::process::Program;
+use crate::record::Record;
+
+/// Starts the first process of a node.
+pub fn boot(lab: &str, name: &str) -> Result<()> {
+    let node = find(lab, name)?;
+    let console = File::options().create(true).append(true).open(node.console()).context("cannot open the console")?;
+    let netns = File::open(node.netns()).with_context(|| format!("{name} has no network"))?;
+    setns(netns, CloneFlags::CLONE_NEWNET).context("cannot enter the node's network")?;
+    let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWPID;
+    unshare(own).context("cannot make the node's namespaces")?;
+    let mut argv = vec!["/proc/self/exe"];
+    argv.extend(node.init_arguments());
+    // The first child after unshare(CLONE_NEWPID) is the new namespace's first process.
+    let mut child = Program::new(argv).spawn_piped(console)?;
+    // Noted now: the first process is about to change the root directory of the mount namespace both are in.
+    fs::write(node.pid_file(), format!("{}\n", child.id())).context("cannot note the first process")?;
+    let mut word = String::new();
+    if let Some(pipe) = child.stdout.take() {
+        BufReader::new(pipe).read_line(&mut word)?;
+    }
+    if word.trim() != READY {
+        bail!("its first process ended: {}", child.wait()?);
+    }
+    Ok(())
+}
+
+/// The node of these names, from the lab's record.
+pub(super) fn find(lab: &str, name: &str) -> Result<Node> {
+    let layout = Layout::new(lab)?;
+    let record = Record::read(&layout)?;
+    let mut nodes = (1..=record.nodes).map(|index| Node::new(&layout, &record, index));
+    nodes.find(|node| node.name == name).with_context(|| format!("the lab {lab} has no node {name}"))
+}
