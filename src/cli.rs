@@ -80,7 +80,9 @@ fn run_agent(agent: &'static dyn Agent, action: Option<&str>) -> i32 {
     match outcome {
         Ok(Ok(code)) => code.number(),
         Ok(Err(error)) => fail(&error),
-        Err(_) => fail(&anyhow::anyhow!("the agent itself failed in {}: please report this, with the log", action.name())),
+        Err(_) => {
+            fail(&anyhow::anyhow!("the agent itself failed in {}: please report this, with the log", action.name()))
+        }
     }
 }
 

@@ -13,7 +13,9 @@ pub fn start(what: &str) {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
     let level = if is_set("OCF_TRACE_RA") || is_set("HA_debug") { LevelFilter::Debug } else { LevelFilter::Info };
     let logger: Box<dyn Log> = match open_syslog() {
-        Some(syslog) if !std::io::stderr().is_terminal() => Box::new(Prefixed { what: what.to_string(), inner: syslog }),
+        Some(syslog) if !std::io::stderr().is_terminal() => {
+            Box::new(Prefixed { what: what.to_string(), inner: syslog })
+        }
         _ => Box::new(StandardError { what: what.to_string() }),
     };
     // A second logger in one process is a mistake of ours, and no reason to fail an action.
@@ -46,7 +48,8 @@ impl<L: Log> Log for Prefixed<L> {
     fn log(&self, record: &Record<'_>) {
         if is_ours(record.metadata()) {
             let message = format_args!("{}: {}", self.what, record.args()).to_string();
-            self.inner.log(&Record::builder().args(format_args!("{message}")).metadata(record.metadata().clone()).build());
+            self.inner
+                .log(&Record::builder().args(format_args!("{message}")).metadata(record.metadata().clone()).build());
         }
     }
 

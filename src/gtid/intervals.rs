@@ -37,10 +37,7 @@ impl Intervals {
 
     /// How many numbers, `u64::MAX` if they are more.
     pub(super) fn count(&self) -> u64 {
-        self.0.iter().fold(0, |sum: u64, interval| {
-            sum.saturating_add(interval.last - interval.first)
-                .saturating_add(1)
-        })
+        self.0.iter().fold(0, |sum: u64, interval| sum.saturating_add(interval.last - interval.first).saturating_add(1))
     }
 
     /// Whether each of `other`'s numbers is in `self`. As touching intervals are merged, one of `other`'s
@@ -49,8 +46,7 @@ impl Intervals {
         let mut ours = self.0.iter().peekable();
         other.0.iter().all(|theirs| {
             while ours.next_if(|our| our.last < theirs.first).is_some() {}
-            ours.peek()
-                .is_some_and(|our| our.first <= theirs.first && theirs.last <= our.last)
+            ours.peek().is_some_and(|our| our.first <= theirs.first && theirs.last <= our.last)
         })
     }
 
@@ -92,10 +88,7 @@ impl Intervals {
                 first = their.last + 1;
                 theirs.next();
             }
-            rest.push(Interval {
-                first,
-                last: our.last,
-            });
+            rest.push(Interval { first, last: our.last });
         }
         // Sorted and apart already: what is left of intervals with gaps between them keeps those gaps.
         Intervals(rest)
@@ -138,11 +131,7 @@ mod tests {
     const MAX: u64 = u64::MAX;
 
     fn of(list: &[(u64, u64)]) -> Intervals {
-        Intervals::from_unsorted(
-            list.iter()
-                .map(|&(first, last)| Interval { first, last })
-                .collect(),
-        )
+        Intervals::from_unsorted(list.iter().map(|&(first, last)| Interval { first, last }).collect())
     }
 
     /// Intervals of random numbers, dense enough that they overlap, touch and miss each other, together with
@@ -160,18 +149,12 @@ mod tests {
     }
 
     fn numbers(set: &Intervals) -> BTreeSet<u64> {
-        set.0
-            .iter()
-            .flat_map(|interval| interval.first..=interval.last)
-            .collect()
+        set.0.iter().flat_map(|interval| interval.first..=interval.last).collect()
     }
 
     fn assert_canonical(set: &Intervals) {
         assert!(set.0.iter().all(|interval| interval.first <= interval.last));
-        assert!(
-            set.0.windows(2).all(|two| two[0].last + 1 < two[1].first),
-            "{set}"
-        );
+        assert!(set.0.windows(2).all(|two| two[0].last + 1 < two[1].first), "{set}");
     }
 
     #[test]
@@ -182,11 +165,7 @@ mod tests {
             let (union, minus) = (a.union(&b), a.minus(&b));
             assert_eq!(numbers(&union), &model_a | &model_b, "{a} union {b}");
             assert_eq!(numbers(&minus), &model_a - &model_b, "{a} minus {b}");
-            assert_eq!(
-                a.contains(&b),
-                model_a.is_superset(&model_b),
-                "{a} contains {b}"
-            );
+            assert_eq!(a.contains(&b), model_a.is_superset(&model_b), "{a} contains {b}");
             assert_eq!(a == b, model_a == model_b, "{a} == {b}");
             assert_eq!(a.count(), model_a.len() as u64, "{a}");
             for set in [&a, &b, &union, &minus] {

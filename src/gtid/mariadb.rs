@@ -83,9 +83,7 @@ impl Position {
     /// The sum of the numbers, `u64::MAX` if it is more: at most that many transactions, and fewer where a
     /// domain has gaps, which a position does not show.
     pub fn count(&self) -> u64 {
-        self.domains
-            .values()
-            .fold(0, |sum: u64, gtid| sum.saturating_add(gtid.sequence))
+        self.domains.values().fold(0, |sum: u64, gtid| sum.saturating_add(gtid.sequence))
     }
 
     /// How `self` compares with `other`, as far as [positions show it](self#what-positions-cannot-show):
@@ -99,8 +97,7 @@ impl Position {
     /// [positions show it](self#what-positions-cannot-show).
     pub fn contains(&self, other: &Position) -> bool {
         other.domains.values().all(|theirs| {
-            self.last_in(theirs.domain)
-                .is_some_and(|ours| ours.sequence > theirs.sequence || ours == *theirs)
+            self.last_in(theirs.domain).is_some_and(|ours| ours.sequence > theirs.sequence || ours == *theirs)
         })
     }
 
@@ -170,8 +167,7 @@ impl Span {
     /// Whether the other has another transaction under the very number of `to`. How many before it differ as
     /// well is not known.
     pub fn is_divergence(&self) -> bool {
-        self.from
-            .is_some_and(|from| from.sequence == self.to.sequence)
+        self.from.is_some_and(|from| from.sequence == self.to.sequence)
     }
 
     /// How many numbers, and so at most how many transactions.
@@ -281,11 +277,7 @@ mod tests {
     #[test]
     fn the_last_transaction_of_a_domain_can_be_asked_for() {
         let here = position("0-1-7,3-2-9");
-        let last = Gtid {
-            domain: 3,
-            server: 2,
-            sequence: 9,
-        };
+        let last = Gtid { domain: 3, server: 2, sequence: 9 };
         assert_eq!(here.last_in(3), Some(last));
         assert_eq!(last.to_string(), "3-2-9");
         assert_eq!(here.last_in(1), None);
@@ -300,10 +292,7 @@ mod tests {
     #[test]
     fn diverged_positions_have_no_union() {
         let error = position("0-1-7").union(&position("0-2-7")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "0-1-7 and 0-2-7 are different transactions with the same number"
-        );
+        assert_eq!(error.to_string(), "0-1-7 and 0-2-7 are different transactions with the same number");
     }
 
     #[test]
@@ -350,19 +339,12 @@ mod tests {
             ("+0-1-5", "\"+0\" is not a domain"),
             ("4294967296-1-5", "\"4294967296\" is not a domain"),
             ("0-4294967296-5", "\"4294967296\" is not a server id"),
-            (
-                "0-1-18446744073709551616",
-                "\"18446744073709551616\" is not a sequence number",
-            ),
+            ("0-1-18446744073709551616", "\"18446744073709551616\" is not a sequence number"),
             ("0-1-5,", "empty entry in a list of GTIDs"),
             ("0-1-5,0-2-6", "the domain 0 is named twice in one position"),
             ("0-1-0,0-2-0", "the domain 0 is named twice in one position"),
         ] {
-            assert_eq!(
-                Position::parse(text).unwrap_err().to_string(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(Position::parse(text).unwrap_err().to_string(), expected, "{text}");
         }
     }
 
@@ -409,10 +391,6 @@ mod tests {
             }
             assert_eq!(Position::parse(&a.to_string()), Ok(a));
         }
-        assert_eq!(
-            seen.len(),
-            4,
-            "the random positions never met in some relation"
-        );
+        assert_eq!(seen.len(), 4, "the random positions never met in some relation");
     }
 }

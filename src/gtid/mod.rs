@@ -107,11 +107,7 @@ impl GtidSet {
             (GtidSet::MySql(a), GtidSet::MySql(b)) => Ok(GtidSet::MySql(a.union(b))),
             (GtidSet::MariaDb(a), GtidSet::MariaDb(b)) => a.union(b).map(GtidSet::MariaDb),
             (GtidSet::MySql(_), GtidSet::MariaDb(_)) | (GtidSet::MariaDb(_), GtidSet::MySql(_)) => {
-                if self.is_empty() && other.is_empty() {
-                    Ok(self.clone())
-                } else {
-                    Err(GtidError::DifferentVendors)
-                }
+                if self.is_empty() && other.is_empty() { Ok(self.clone()) } else { Err(GtidError::DifferentVendors) }
             }
         }
     }
@@ -123,9 +119,7 @@ impl GtidSet {
             (GtidSet::MySql(a), GtidSet::MySql(b)) => Difference::MySql(a.minus(b)),
             (GtidSet::MySql(a), GtidSet::MariaDb(_)) => Difference::MySql(a.clone()),
             (GtidSet::MariaDb(a), GtidSet::MariaDb(b)) => Difference::MariaDb(a.minus(b)),
-            (GtidSet::MariaDb(a), GtidSet::MySql(_)) => {
-                Difference::MariaDb(a.minus(&mariadb::Position::default()))
-            }
+            (GtidSet::MariaDb(a), GtidSet::MySql(_)) => Difference::MariaDb(a.minus(&mariadb::Position::default())),
         }
     }
 
@@ -171,9 +165,7 @@ impl Difference {
     pub fn count(&self) -> u64 {
         match self {
             Difference::MySql(set) => set.count(),
-            Difference::MariaDb(spans) => spans
-                .iter()
-                .fold(0, |sum: u64, span| sum.saturating_add(span.count())),
+            Difference::MariaDb(spans) => spans.iter().fold(0, |sum: u64, span| sum.saturating_add(span.count())),
         }
     }
 }
@@ -255,10 +247,7 @@ impl fmt::Display for GtidError {
                 write!(f, "the interval {text:?} ends before it begins")
             }
             GtidError::ZeroInInterval(text) => {
-                write!(
-                    f,
-                    "the interval {text:?} contains 0, transactions count from 1"
-                )
+                write!(f, "the interval {text:?} contains 0, transactions count from 1")
             }
             GtidError::BadNumber { what, text } => write!(f, "{text:?} is not a {what}"),
             GtidError::BadGtid(text) => write!(f, "{text:?} is not domain-server-sequence"),
@@ -266,16 +255,10 @@ impl fmt::Display for GtidError {
                 write!(f, "the domain {domain} is named twice in one position")
             }
             GtidError::Diverged(a, b) => {
-                write!(
-                    f,
-                    "{a} and {b} are different transactions with the same number"
-                )
+                write!(f, "{a} and {b} are different transactions with the same number")
             }
             GtidError::DifferentVendors => {
-                write!(
-                    f,
-                    "GTIDs of MySQL and GTIDs of MariaDB cannot be put together"
-                )
+                write!(f, "GTIDs of MySQL and GTIDs of MariaDB cannot be put together")
             }
         }
     }
@@ -285,10 +268,7 @@ impl std::error::Error for GtidError {}
 
 /// A number of decimal digits only: `str::parse` alone would also take "+5".
 fn parse_number<N: std::str::FromStr>(what: &'static str, text: &str) -> Result<N, GtidError> {
-    let bad = || GtidError::BadNumber {
-        what,
-        text: GtidError::excerpt(text),
-    };
+    let bad = || GtidError::BadNumber { what, text: GtidError::excerpt(text) };
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(bad());
     }
@@ -338,10 +318,9 @@ mod tests {
 
     #[test]
     fn contains_is_equal_or_ahead_for_both_vendors() {
-        for (less, more) in [
-            (mysql(&format!("{A}:1-5")), mysql(&format!("{A}:1-6"))),
-            (mariadb("0-1-5"), mariadb("0-1-6")),
-        ] {
+        for (less, more) in
+            [(mysql(&format!("{A}:1-5")), mysql(&format!("{A}:1-6"))), (mariadb("0-1-5"), mariadb("0-1-6"))]
+        {
             assert!(more.contains(&less));
             assert!(more.contains(&more));
             assert!(!less.contains(&more));
@@ -354,10 +333,7 @@ mod tests {
         assert_eq!(a.minus(&mysql(&format!("{A}:4"))).count(), 11);
         let b = mariadb("0-1-9,3-1-4");
         assert_eq!(b.minus(&mariadb("0-1-7,3-1-2")).count(), 4);
-        assert_eq!(
-            b.minus(&mariadb("0-1-7,3-1-2")).to_string(),
-            "0-1-7 .. 0-1-9, 3-1-2 .. 3-1-4"
-        );
+        assert_eq!(b.minus(&mariadb("0-1-7,3-1-2")).to_string(), "0-1-7 .. 0-1-9, 3-1-2 .. 3-1-4");
     }
 
     #[test]

@@ -37,10 +37,7 @@ impl Set {
                 parse_entry(entry.trim(), &mut read)?;
             }
         }
-        let sources = read
-            .into_iter()
-            .map(|(source, list)| (source, Intervals::from_unsorted(list)))
-            .collect();
+        let sources = read.into_iter().map(|(source, list)| (source, Intervals::from_unsorted(list))).collect();
         Ok(Set { sources })
     }
 
@@ -51,9 +48,7 @@ impl Set {
 
     /// How many transactions, `u64::MAX` if they are more.
     pub fn count(&self) -> u64 {
-        self.sources
-            .values()
-            .fold(0, |sum: u64, numbers| sum.saturating_add(numbers.count()))
+        self.sources.values().fold(0, |sum: u64, numbers| sum.saturating_add(numbers.count()))
     }
 
     /// How `self` compares with `other`.
@@ -63,11 +58,7 @@ impl Set {
 
     /// Whether each of `other`'s transactions is in `self`: `GTID_SUBSET(other, self)`.
     pub fn contains(&self, other: &Set) -> bool {
-        other.sources.iter().all(|(source, theirs)| {
-            self.sources
-                .get(source)
-                .is_some_and(|ours| ours.contains(theirs))
-        })
+        other.sources.iter().all(|(source, theirs)| self.sources.get(source).is_some_and(|ours| ours.contains(theirs)))
     }
 
     /// The transactions of both.
@@ -98,9 +89,7 @@ impl Set {
             };
             (!rest.is_empty()).then(|| (source.clone(), rest))
         };
-        Set {
-            sources: self.sources.iter().filter_map(left).collect(),
-        }
+        Set { sources: self.sources.iter().filter_map(left).collect() }
     }
 }
 
@@ -134,10 +123,7 @@ fn parse_entry(entry: &str, read: &mut BTreeMap<Source, Vec<Interval>>) -> Resul
     let uuid = Uuid::parse(head)?;
     // What the next interval is to follow: an error names it if none does.
     let mut wanting = Some(head);
-    let mut source = Source {
-        uuid,
-        tag: String::new(),
-    };
+    let mut source = Source { uuid, tag: String::new() };
     let mut list = Vec::new();
     for part in parts {
         if part.starts_with(|first: char| first.is_ascii_digit()) {
@@ -152,10 +138,7 @@ fn parse_entry(entry: &str, read: &mut BTreeMap<Source, Vec<Interval>>) -> Resul
             source.tag = part.to_ascii_lowercase();
             wanting = Some(part);
         } else {
-            return Err(GtidError::BadPart {
-                uuid: uuid.to_string(),
-                part: GtidError::excerpt(part),
-            });
+            return Err(GtidError::BadPart { uuid: uuid.to_string(), part: GtidError::excerpt(part) });
         }
     }
     if let Some(previous) = wanting {
@@ -178,10 +161,8 @@ fn parse_interval(text: &str) -> Result<Interval, GtidError> {
         Some((first, last)) => (first.trim_end(), last.trim_start()),
         None => (text, text),
     };
-    let interval = Interval {
-        first: parse_number("transaction number", first)?,
-        last: parse_number("transaction number", last)?,
-    };
+    let interval =
+        Interval { first: parse_number("transaction number", first)?, last: parse_number("transaction number", last)? };
     if interval.last < interval.first {
         return Err(GtidError::ReversedInterval(GtidError::excerpt(text)));
     }
@@ -195,9 +176,7 @@ fn parse_interval(text: &str) -> Result<Interval, GtidError> {
 fn is_tag(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && !text.starts_with(|first: char| first.is_ascii_digit())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 impl Uuid {
@@ -228,11 +207,7 @@ impl Uuid {
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, byte) in self.0.iter().enumerate() {
-            let dash = if matches!(place, 4 | 6 | 8 | 10) {
-                "-"
-            } else {
-                ""
-            };
+            let dash = if matches!(place, 4 | 6 | 8 | 10) { "-" } else { "" };
             write!(f, "{dash}{byte:02x}")?;
         }
         Ok(())
@@ -275,10 +250,7 @@ mod tests {
     #[test]
     fn the_canonical_form_is_sorted_merged_and_lower_case() {
         let upper = format!("{}:9:1-3:4,{}:7", B.to_uppercase(), A.to_uppercase());
-        assert_eq!(
-            Set::parse(&upper).unwrap().to_string(),
-            format!("{A}:7,{B}:1-4:9")
-        );
+        assert_eq!(Set::parse(&upper).unwrap().to_string(), format!("{A}:7,{B}:1-4:9"));
     }
 
     #[test]
@@ -311,10 +283,7 @@ mod tests {
         assert_eq!(plain.relation_to(&tagged), Relation::Diverged);
         assert_eq!(tagged.relation_to(&other), Relation::Diverged);
         assert_eq!(shown(&plain.union(&tagged)), "A:1-5:t:1-5");
-        assert_eq!(
-            shown(&set("A:1-5:t:1-5").minus(&set("A:2:t:1-4"))),
-            "A:1:3-5:t:5"
-        );
+        assert_eq!(shown(&set("A:1-5:t:1-5").minus(&set("A:2:t:1-4"))), "A:1:3-5:t:5");
     }
 
     #[test]
@@ -362,22 +331,13 @@ mod tests {
     fn errors_name_what_is_wrong() {
         for (text, expected) in [
             ("A:5-3", "the interval \"5-3\" ends before it begins"),
-            (
-                "A:0",
-                "the interval \"0\" contains 0, transactions count from 1",
-            ),
-            (
-                "A:0-5",
-                "the interval \"0-5\" contains 0, transactions count from 1",
-            ),
+            ("A:0", "the interval \"0\" contains 0, transactions count from 1"),
+            ("A:0-5", "the interval \"0-5\" contains 0, transactions count from 1"),
             ("A:1-", "\"\" is not a transaction number"),
             ("A:1-2-3", "\"2-3\" is not a transaction number"),
             ("A:1-+3", "\"+3\" is not a transaction number"),
             ("A:1x", "\"1x\" is not a transaction number"),
-            (
-                "A:18446744073709551616",
-                "\"18446744073709551616\" is not a transaction number",
-            ),
+            ("A:18446744073709551616", "\"18446744073709551616\" is not a transaction number"),
             ("A", "no interval follows \"A\""),
             ("A:tag", "no interval follows \"tag\""),
             ("A:1:tag", "no interval follows \"tag\""),
@@ -385,10 +345,7 @@ mod tests {
             ("A:", "\"\" after A is neither an interval nor a tag"),
             ("A:1::2", "\"\" after A is neither an interval nor a tag"),
             ("A:-5", "\"-5\" after A is neither an interval nor a tag"),
-            (
-                "A:t-g:1",
-                "\"t-g\" after A is neither an interval nor a tag",
-            ),
+            ("A:t-g:1", "\"t-g\" after A is neither an interval nor a tag"),
             ("A:1,", "empty entry in a list of GTIDs"),
             (",A:1", "empty entry in a list of GTIDs"),
             ("A:1,,B:1", "empty entry in a list of GTIDs"),
@@ -411,10 +368,7 @@ mod tests {
             "3e11fa47-71ca-11e1-9e33-c80aa94295éé:1",
         ] {
             let refused = Set::parse(text).unwrap_err();
-            assert!(
-                matches!(refused, GtidError::BadUuid(_)),
-                "{text}: {refused}"
-            );
+            assert!(matches!(refused, GtidError::BadUuid(_)), "{text}: {refused}");
         }
     }
 

@@ -109,5 +109,8 @@ pub fn find_action(agent: &dyn Agent, name: &str) -> Option<Action> {
 /// The time that an action has: what Pacemaker says, else what the meta-data advertise.
 pub fn time_of(agent: &dyn Agent, action: Action, call: &Invocation) -> Duration {
     let advertised = agent.actions().iter().find(|advertised| advertised.action == action);
-    call.timeout.filter(|timeout| !timeout.is_zero()).or(advertised.map(|found| found.timeout)).unwrap_or(Duration::from_secs(20))
+    call.timeout
+        .filter(|timeout| !timeout.is_zero())
+        .or(advertised.map(|found| found.timeout))
+        .unwrap_or(Duration::from_secs(20))
 }

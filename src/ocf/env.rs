@@ -43,9 +43,10 @@ pub struct ClusterMeta {
 impl Invocation {
     /// Reads this process's environment.
     pub fn from_env() -> Self {
-        Self::from_pairs(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-        }))
+        Self::from_pairs(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))),
+        )
     }
 
     /// Reads an environment given as pairs.

@@ -9,13 +9,41 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 use super::agent::{Advertised, Agent};
 use super::params::{Kind, Parameter};
 
+/// What the document is valid by. It stands in the document itself, since ocf-tester validates against a DTD, and the
+/// one that resource-agents installs (ra-api-1.dtd) is older than OCF 1.1: it knows no reload-agent, reloadable,
+/// unique-group or deprecated.
+const DOCTYPE: &str = "resource-agent [
+<!ELEMENT resource-agent (version, longdesc, shortdesc, parameters, actions)>
+<!ATTLIST resource-agent name CDATA #REQUIRED version CDATA #IMPLIED>
+<!ELEMENT version (#PCDATA)>
+<!ELEMENT longdesc (#PCDATA)>
+<!ATTLIST longdesc lang NMTOKEN #IMPLIED>
+<!ELEMENT shortdesc (#PCDATA)>
+<!ATTLIST shortdesc lang NMTOKEN #IMPLIED>
+<!ELEMENT parameters (parameter*)>
+<!ELEMENT parameter (deprecated?, longdesc, shortdesc, content)>
+<!ATTLIST parameter name CDATA #REQUIRED unique-group CDATA #IMPLIED required (0|1) \"0\" reloadable (0|1) \"0\">
+<!ELEMENT deprecated (replaced-with?, desc)>
+<!ELEMENT replaced-with EMPTY>
+<!ATTLIST replaced-with name CDATA #REQUIRED>
+<!ELEMENT desc (#PCDATA)>
+<!ATTLIST desc lang NMTOKEN #IMPLIED>
+<!ELEMENT content EMPTY>
+<!ATTLIST content type (boolean|string|integer|select) #REQUIRED default CDATA #IMPLIED>
+<!ELEMENT actions (action*)>
+<!ELEMENT action EMPTY>
+<!ATTLIST action name CDATA #REQUIRED role CDATA #IMPLIED timeout CDATA #REQUIRED interval CDATA #IMPLIED depth CDATA #IMPLIED>
+]";
+
 /// The meta-data of `agent`.
 ///
 /// # Errors
 /// Only if the XML cannot be written to memory.
 pub fn render(agent: &dyn Agent) -> Result<String> {
     let mut xml = Writer::new_with_indent(Cursor::new(Vec::new()), b' ', 2);
-    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    // Without an encoding: crmsh reads the text as a string, and lxml refuses a declared encoding there.
+    xml.write_event(Event::Decl(BytesDecl::new("1.0", None, None)))?;
+    xml.write_event(Event::DocType(BytesText::from_escaped(DOCTYPE)))?;
     xml.create_element("resource-agent")
         .with_attribute(("name", agent.name()))
         .with_attribute(("version", env!("CARGO_PKG_VERSION")))
@@ -26,9 +54,8 @@ pub fn render(agent: &dyn Agent) -> Result<String> {
             xml.create_element("parameters").write_inner_content(|xml| {
                 agent.parameters().iter().try_for_each(|definition| parameter(xml, definition))
             })?;
-            xml.create_element("actions").write_inner_content(|xml| {
-                agent.actions().iter().try_for_each(|advertised| action(xml, advertised))
-            })?;
+            xml.create_element("actions")
+                .write_inner_content(|xml| agent.actions().iter().try_for_each(|advertised| action(xml, advertised)))?;
             Ok(())
         })?;
     let mut document = String::from_utf8(xml.into_inner().into_inner())?;
@@ -81,7 +108,8 @@ fn type_name(kind: Kind) -> &'static str {
         Kind::Text => "string",
         Kind::Integer => "integer",
         Kind::Boolean => "boolean",
-        Kind::Time => "time",
+        // OCF 1.1 has no type for a time, and resource-agents' schema refuses Pacemaker's own.
+        Kind::Time => "string",
     }
 }
 

@@ -119,8 +119,7 @@ impl Session {
     /// # Errors
     /// The server's error, or no answer in time.
     pub fn query(&mut self, what: &str, query: &str) -> Result<Vec<Row>> {
-        let rows: Vec<mysql::Row> =
-            self.connection.query(query).with_context(|| format!("cannot read {what}"))?;
+        let rows: Vec<mysql::Row> = self.connection.query(query).with_context(|| format!("cannot read {what}"))?;
         Ok(rows.into_iter().map(into_row).collect())
     }
 
@@ -196,7 +195,9 @@ fn connect(socket: &Path, login: &Login, patience: Duration) -> Result<Conn, Una
 fn classify(error: mysql::Error, patience: Duration) -> Unavailable {
     use std::io::ErrorKind::{TimedOut, WouldBlock};
     match &error {
-        mysql::Error::MySqlError(server) if server.code == code::TOO_MANY_CONNECTIONS => Unavailable::TooManyConnections,
+        mysql::Error::MySqlError(server) if server.code == code::TOO_MANY_CONNECTIONS => {
+            Unavailable::TooManyConnections
+        }
         mysql::Error::MySqlError(server) if code::ACCESS_DENIED.contains(&server.code) => {
             Unavailable::Denied(server.message.clone())
         }
@@ -260,7 +261,8 @@ mod tests {
 
     #[test]
     fn a_credentials_file_that_others_can_read_is_refused() {
-        let error = credentials("open", "[client]\nuser=a\npassword=geheim\n", 0o644).err().expect("refused").to_string();
+        let error =
+            credentials("open", "[client]\nuser=a\npassword=geheim\n", 0o644).err().expect("refused").to_string();
         assert!(error.contains("chmod 600") && !error.contains("geheim"), "{error}");
     }
 
@@ -272,10 +274,8 @@ mod tests {
 
     #[test]
     fn a_socket_where_nobody_listens_is_not_a_hung_server() {
-        let access = Access {
-            socket: "/no/such/socket".into(),
-            logins: vec![Login { user: "root".into(), password: None }],
-        };
+        let access =
+            Access { socket: "/no/such/socket".into(), logins: vec![Login { user: "root".into(), password: None }] };
         let error = Session::open(&access, Duration::from_secs(1)).err();
         assert!(matches!(error, Some(Unavailable::NotListening(_))));
     }

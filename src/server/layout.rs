@@ -82,7 +82,11 @@ impl Layout {
             socket: beside(path(&given.socket, "socket").unwrap_or_else(|| default_socket(&datadir))),
             pid_file: beside(path(&given.pid, "pid-file").unwrap_or_else(|| default_pid_file(&datadir))),
             log: beside(path(&given.log, "log-error").unwrap_or_else(|| default_log(&datadir))),
-            user: given.user.clone().or_else(|| options.text(&groups, "user").map(str::to_string)).unwrap_or_else(|| "mysql".into()),
+            user: given
+                .user
+                .clone()
+                .or_else(|| options.text(&groups, "user").map(str::to_string))
+                .unwrap_or_else(|| "mysql".into()),
             binary,
             config,
             datadir,

@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn the_last_value_wins_and_dashes_are_underscores() {
-        let options = Options::parse("[mysqld]\ndata_dir=/a\npid-file = /b\n[server]\npid_file=/c # comment\n").expect("valid");
+        let options =
+            Options::parse("[mysqld]\ndata_dir=/a\npid-file = /b\n[server]\npid_file=/c # comment\n").expect("valid");
         assert_eq!(options.text(SERVER, "data-dir"), Some("/a"));
         assert_eq!(options.text(SERVER, "pid-file"), Some("/c"));
         assert_eq!(options.text(SERVER, "socket"), None);

@@ -161,7 +161,10 @@ pub fn last_error(log: &Path, offset: u64) -> Option<String> {
 /// The line that says why: the last `[ERROR]` that is not only the announcement of the end, else the last line.
 fn parse_last_error(text: &str) -> Option<String> {
     let errors: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once("[ERROR]")?.1.trim())).collect();
-    let cause = errors.iter().rev().find(|line| !line.ends_with("Aborting") && !line.contains("Data Dictionary initialization failed"));
+    let cause = errors
+        .iter()
+        .rev()
+        .find(|line| !line.ends_with("Aborting") && !line.contains("Data Dictionary initialization failed"));
     let line = cause.or(errors.last()).copied().or_else(|| text.lines().rev().find(|line| !line.trim().is_empty()));
     line.map(|line| line.trim().chars().take(300).collect())
 }

@@ -211,7 +211,11 @@ mod tests {
 
     #[test]
     fn an_unknown_lag_is_unknown_and_not_zero() {
-        let status = row(&[("Master_Host", Some("db1")), ("Slave_IO_Running", Some("Connecting")), ("Seconds_Behind_Master", None)]);
+        let status = row(&[
+            ("Master_Host", Some("db1")),
+            ("Slave_IO_Running", Some("Connecting")),
+            ("Seconds_Behind_Master", None),
+        ]);
         let status = ReplicaStatus::parse(Vendor::MariaDb, columns(Vendor::MariaDb), &[status]);
         let status = status.expect("readable").expect("has a source");
         assert_eq!((status.lag, status.receiver), (None, Receiver::Connecting));
@@ -220,7 +224,9 @@ mod tests {
     #[test]
     fn a_status_without_a_host_is_no_source() {
         let status = row(&[("Master_Host", Some(""))]);
-        assert!(ReplicaStatus::parse(Vendor::MariaDb, columns(Vendor::MariaDb), &[status]).expect("readable").is_none());
+        assert!(
+            ReplicaStatus::parse(Vendor::MariaDb, columns(Vendor::MariaDb), &[status]).expect("readable").is_none()
+        );
     }
 
     #[test]

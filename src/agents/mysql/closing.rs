@@ -22,11 +22,14 @@ const GRACE: Duration = Duration::from_secs(1);
 pub fn close(session: &mut Session, deadline: Deadline) -> Result<()> {
     let statements = session.dialect().close_for_writes(GRACE);
     loop {
-        let closed = statements.iter().try_for_each(|statement| session.execute("close the server for writes", statement));
+        let closed =
+            statements.iter().try_for_each(|statement| session.execute("close the server for writes", statement));
         match closed {
             Ok(()) => break,
             Err(error) if server_error(&error) != Some(code::LOCK_WAIT_TIMEOUT) => return Err(error),
-            Err(_) if deadline.is_over() => bail!("a statement or a lock kept the server open for writes until the time was over"),
+            Err(_) if deadline.is_over() => {
+                bail!("a statement or a lock kept the server open for writes until the time was over")
+            }
             Err(_) => log::info!("ended {} clients that kept the server open for writes", end_clients(session)?),
         }
     }

@@ -152,6 +152,9 @@ fn withdraw(node: &Node) {
 
 fn report_dead(node: &Node) {
     let last = crate::server::process::last_error(&node.layout.log, 0);
-    log::error!("the server is not running{}", last.map(|text| format!("; last error in its log: {text}")).unwrap_or_default());
+    log::error!(
+        "the server is not running{}",
+        last.map(|text| format!("; last error in its log: {text}")).unwrap_or_default()
+    );
     withdraw(node);
 }

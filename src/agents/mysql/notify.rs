@@ -41,12 +41,12 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
         (Moment::Pre, Operation::Promote) if !is_about_me(&note.promote) => {
             promote::tell_survivors_position(node, Deadline::after(node.deadline.remaining() / 2))
         }
-        (Moment::Post, Operation::Demote) => note
-            .demote
-            .iter()
-            .filter(|from| *from != me)
-            .try_for_each(|from| await_last_transactions(node, from)),
-        (Moment::Post, Operation::Promote) if !is_about_me(&note.promote) => review(node, &mut node.session()?).map(drop),
+        (Moment::Post, Operation::Demote) => {
+            note.demote.iter().filter(|from| *from != me).try_for_each(|from| await_last_transactions(node, from))
+        }
+        (Moment::Post, Operation::Promote) if !is_about_me(&note.promote) => {
+            review(node, &mut node.session()?).map(drop)
+        }
         // A cold start is decided when all instances are there, not at the next monitor.
         (Moment::Post, Operation::Start) => review(node, &mut node.session()?).map(drop),
         _ => Ok(()),

@@ -89,14 +89,17 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
 
 /// Fetches what a survivor has and this instance has not, by ordinary replication from it.
 fn fetch(node: &Node, session: &mut Session, view: &View, survivors: &[Survivor], from: &str) -> Result<()> {
-    let wanted = survivors.iter().find(|survivor| survivor.node == from).and_then(|survivor| survivor.has.as_ref().ok());
+    let wanted =
+        survivors.iter().find(|survivor| survivor.node == from).and_then(|survivor| survivor.has.as_ref().ok());
     let Some(wanted) = wanted else { bail!("{from} told no position") };
     let missing = wanted.minus(&session.state()?.executed);
     log::info!("fetching {} transactions from {from}: {missing}", missing.count());
     replicate::attach(session, &node.source_at(from, view), node.deadline)?;
     let fetched = replicate::wait_applied(session, wanted, node.deadline);
     replicate::seal(session)?;
-    fetched.map_err(|error| OcfError::generic(format!("cannot fetch from {from} what it has and this node has not: {error:#}")).into())
+    fetched.map_err(|error| {
+        OcfError::generic(format!("cannot fetch from {from} what it has and this node has not: {error:#}")).into()
+    })
 }
 
 /// Waits until every other instance that is there has told its sealed position for this promotion.
@@ -151,7 +154,12 @@ fn claim(node: &Node, session: &mut Session) -> Result<Option<View>> {
         base: state.executed.to_string(),
     };
     cluster.write_record(&claimed.to_string(), node.deadline)?;
-    log::info!("promotion {} of {}, from {}", claimed.epoch, node.resource, if claimed.base.is_empty() { "nothing" } else { &claimed.base });
+    log::info!(
+        "promotion {} of {}, from {}",
+        claimed.epoch,
+        node.resource,
+        if claimed.base.is_empty() { "nothing" } else { &claimed.base }
+    );
     Ok(Some(cluster.view(node.deadline)?))
 }
 

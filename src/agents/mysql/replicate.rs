@@ -105,7 +105,12 @@ pub fn attach(session: &mut Session, source: &Source, deadline: Deadline) -> Res
         session.execute(&format!("make {} the source", source.host), &statement)?;
     }
     session.execute("start replication", &dialect.start_replica())?;
-    log::info!("replica of {}:{} from {}", source.host, source.port, if executed.is_empty() { "the start" } else { &executed });
+    log::info!(
+        "replica of {}:{} from {}",
+        source.host,
+        source.port,
+        if executed.is_empty() { "the start" } else { &executed }
+    );
     Ok(())
 }
 

@@ -87,7 +87,9 @@ fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> R
     if let Some(record) = node.record()?.filter(|record| record.primary == primary) {
         let vendor = session.dialect().version().vendor;
         if let Some(errant) = find_errant(vendor, &state.executed, &record).map_err(OcfError::generic)? {
-            return Ok(Joined::Refused(format!("it has transactions that are not in the history of {primary}: {errant}")));
+            return Ok(Joined::Refused(format!(
+                "it has transactions that are not in the history of {primary}: {errant}"
+            )));
         }
     }
     if let Err(error) = replicate::attach(session, source, node.deadline) {
@@ -157,7 +159,8 @@ fn cold_start(
     }
     positions.insert(cluster.node.clone(), mine);
     let eligible = view.instances.keys().find(|name| {
-        **name != cluster.node && view.attribute(name, &cluster.score_attribute()).is_some_and(|score| score == REPLICA.to_string())
+        **name != cluster.node
+            && view.attribute(name, &cluster.score_attribute()).is_some_and(|score| score == REPLICA.to_string())
     });
     let verdict = cold_start::decide(&ColdStart {
         me: &cluster.node,
@@ -170,7 +173,9 @@ fn cold_start(
         patience: node.config.cold_start_timeout,
     });
     Ok(match verdict {
-        cold_start::Verdict::Offer(why) => Standing { score: Some(FIRST), status: format!("candidate: {why}"), readable: false },
+        cold_start::Verdict::Offer(why) => {
+            Standing { score: Some(FIRST), status: format!("candidate: {why}"), readable: false }
+        }
         cold_start::Verdict::Wait(why) => Standing { score: None, status: format!("waiting: {why}"), readable: false },
     })
 }

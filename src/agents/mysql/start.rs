@@ -100,7 +100,8 @@ pub fn validate(node: &Node) -> Result<(std::path::PathBuf, User), OcfError> {
     let installed = |reason: String| OcfError::new(ExitCode::Installed, reason);
     let layout = &node.layout;
     let binary = layout.binary.clone().ok_or_else(|| {
-        let asked = node.config.given.binary.as_ref().map_or("mariadbd or mysqld".into(), |path| path.display().to_string());
+        let asked =
+            node.config.given.binary.as_ref().map_or("mariadbd or mysqld".into(), |path| path.display().to_string());
         installed(format!("the server's program ({asked}) is not on this node"))
     })?;
     if let Some(why) = &layout.config_error {
@@ -129,7 +130,8 @@ fn prepare(node: &Node, user: &User) -> Result<()> {
     for dir in [layout.socket.parent(), layout.pid_file.parent(), layout.log.parent()].into_iter().flatten() {
         if !dir.exists() {
             fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-            chown(dir, Some(user.uid.as_raw()), group).with_context(|| format!("cannot give {} to {}", dir.display(), user.name))?;
+            chown(dir, Some(user.uid.as_raw()), group)
+                .with_context(|| format!("cannot give {} to {}", dir.display(), user.name))?;
         }
     }
     let dirs = [Some(layout.datadir.as_path()), layout.socket.parent(), layout.pid_file.parent()];

@@ -24,7 +24,8 @@ pub(crate) fn await_online(nodes: &[Node], limit: Duration) -> Result<()> {
 
 /// The names of the nodes that are online and done with joining, sorted.
 fn parse_online(xml: &str) -> Vec<String> {
-    let nodes = xml.split_once("<nodes>").and_then(|(_, rest)| rest.split_once("</nodes>")).map_or("", |(nodes, _)| nodes);
+    let nodes =
+        xml.split_once("<nodes>").and_then(|(_, rest)| rest.split_once("</nodes>")).map_or("", |(nodes, _)| nodes);
     let elements = nodes.split("<node ").filter(|e| e.contains("online=\"true\"") && e.contains("pending=\"false\""));
     let mut names: Vec<_> =
         elements.filter_map(|e| Some(e.split_once("name=\"")?.1.split('"').next()?.to_owned())).collect();

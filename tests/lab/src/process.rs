@@ -12,7 +12,7 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
@@ -167,6 +167,12 @@ impl Program {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.argv[0]);
+        // The node's first process blocks SIGCHLD to wait for it; a child that inherited this would never hear of its
+        // own children (pacemaker-based then spins, waiting for the process that writes the CIB).
+        // SAFETY: sigprocmask(2) is async-signal-safe, and nothing else runs between fork and exec.
+        unsafe {
+            command.pre_exec(|| SigSet::empty().thread_set_mask().map_err(std::io::Error::from));
+        }
         command.args(&self.argv[1..]);
         if self.clean {
             command.env_clear().env("HOME", "/root").env("LANG", "C.UTF-8");

@@ -61,7 +61,9 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
     match most_advanced(facts.positions) {
         Some(node) if node == facts.me => Verdict::Offer("is the most advanced".into()),
         Some(node) => Verdict::Wait(format!("{node} is the most advanced")),
-        None => Verdict::Wait("no instance has everything that the others have: decide by hand which data count".into()),
+        None => {
+            Verdict::Wait("no instance has everything that the others have: decide by hand which data count".into())
+        }
     }
 }
 

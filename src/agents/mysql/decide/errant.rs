@@ -33,7 +33,8 @@ mod tests {
     const B: &str = "bbbbbbbb-0000-0000-0000-000000000002";
 
     fn errant(executed: &str) -> Option<String> {
-        let record = Record { epoch: 2, primary: "db2".into(), uuid: Some(B.into()), base: format!("{A}:1-100,{B}:1-5") };
+        let record =
+            Record { epoch: 2, primary: "db2".into(), uuid: Some(B.into()), base: format!("{A}:1-100,{B}:1-5") };
         let executed = parse_gtids(Vendor::MySql, executed).expect("valid");
         find_errant(Vendor::MySql, &executed, &record).expect("decidable")
     }

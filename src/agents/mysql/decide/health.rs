@@ -58,7 +58,11 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
         return Verdict::Attach;
     }
     if let Some(lost) = facts.lost_for.filter(|lost| *lost >= LOST_TOO_LONG) {
-        return Verdict::Excluded(format!("not connected to its source {} for {} s", facts.source_host, lost.as_secs()));
+        return Verdict::Excluded(format!(
+            "not connected to its source {} for {} s",
+            facts.source_host,
+            lost.as_secs()
+        ));
     }
     if let (Some(lag), Some(limit)) = (status.lag, facts.max_lag)
         && lag > limit
@@ -66,14 +70,12 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
         return Verdict::Excluded(format!("more than {limit} s behind its source"));
     }
     match status.receiver {
-        Receiver::Running => Verdict::Eligible {
-            status: format!("replica of {}", facts.source_host),
-            readable: status.lag.is_some(),
-        },
-        Receiver::Connecting | Receiver::Stopped => Verdict::Eligible {
-            status: format!("replica, connecting to {}", facts.source_host),
-            readable: false,
-        },
+        Receiver::Running => {
+            Verdict::Eligible { status: format!("replica of {}", facts.source_host), readable: status.lag.is_some() }
+        }
+        Receiver::Connecting | Receiver::Stopped => {
+            Verdict::Eligible { status: format!("replica, connecting to {}", facts.source_host), readable: false }
+        }
     }
 }
 
@@ -145,9 +147,17 @@ mod tests {
 
     #[test]
     fn a_replica_that_its_source_refuses_is_excluded_and_one_whose_source_is_away_is_not() {
-        let connecting = |number| ReplicaStatus { receiver: Receiver::Connecting, lag: None, receiver_error: error(number), ..status() };
+        let connecting = |number| ReplicaStatus {
+            receiver: Receiver::Connecting,
+            lag: None,
+            receiver_error: error(number),
+            ..status()
+        };
         assert!(excluded(&connecting(1045)).contains("1045"));
-        assert!(excluded(&ReplicaStatus { receiver: Receiver::Stopped, receiver_error: error(1236), ..status() }).contains("diverged"));
+        assert!(
+            excluded(&ReplicaStatus { receiver: Receiver::Stopped, receiver_error: error(1236), ..status() })
+                .contains("diverged")
+        );
         assert!(matches!(judge(Some(&connecting(2003)), None), Verdict::Eligible { readable: false, .. }));
     }
 

@@ -23,7 +23,10 @@ impl Record {
     /// A value without epoch or primary.
     pub fn parse(text: &str) -> Result<Self, String> {
         let field = |name: &str| {
-            text.split_whitespace().filter_map(|word| word.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v)
+            text.split_whitespace()
+                .filter_map(|word| word.split_once('='))
+                .find(|(key, _)| *key == name)
+                .map(|(_, v)| v)
         };
         let broken = || format!("the resource's record in the cluster's configuration cannot be read: '{text}'");
         Ok(Self {

@@ -61,14 +61,9 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn new(options: Options, first_id: u64, live: Sender<Event>) -> Self {
-        let nodes = options.nodes.iter().map(|_| Seen {
-            access: Track::new(Access::Writable),
-            vip: Track::new(Vip::Held),
-        });
-        let book = Book {
-            nodes: nodes.collect(),
-            ..Book::default()
-        };
+        let nodes =
+            options.nodes.iter().map(|_| Seen { access: Track::new(Access::Writable), vip: Track::new(Vip::Held) });
+        let book = Book { nodes: nodes.collect(), ..Book::default() };
         Self {
             options,
             clock: Clock::started_now(),

@@ -51,10 +51,7 @@ pub(super) struct Turns {
 impl Turns {
     /// The first turn comes after `first`, the others `every` after each other.
     pub fn new(first: Duration, every: Duration) -> Self {
-        Self {
-            next: Instant::now() + first,
-            every,
-        }
+        Self { next: Instant::now() + first, every }
     }
 
     /// Sleeps until the next turn.

@@ -80,11 +80,7 @@ impl fmt::Display for What {
             Self::WritesStarted => f.write_str("writes started"),
             Self::WritesStopped => f.write_str("writes stopped"),
             Self::WritesResumed { gap, failures } => {
-                write!(
-                    f,
-                    "writes resumed after {:.3} s",
-                    gap.length().as_secs_f64()
-                )?;
+                write!(f, "writes resumed after {:.3} s", gap.length().as_secs_f64())?;
                 if failures.is_empty() {
                     return Ok(());
                 }

@@ -60,9 +60,7 @@ impl From<&mysql::Error> for FailureKind {
                 .and_then(|source| source.downcast_ref())
                 .map_or_else(|| Self::Other(error.to_string()), Self::of_io),
             mysql::Error::DriverError(DriverError::ConnectTimeout) => Self::ConnectTimedOut,
-            mysql::Error::DriverError(DriverError::CouldNotConnect(Some((_, _, kind)))) => {
-                Self::of_io(&(*kind).into())
-            }
+            mysql::Error::DriverError(DriverError::CouldNotConnect(Some((_, _, kind)))) => Self::of_io(&(*kind).into()),
             other => Self::Other(other.to_string()),
         }
     }
@@ -156,21 +154,14 @@ mod tests {
 
     #[test]
     fn a_tally_counts_what_lies_in_the_gap() {
-        let at = |ms, kind| Failure {
-            at: Duration::from_millis(ms),
-            kind,
-        };
+        let at = |ms, kind| Failure { at: Duration::from_millis(ms), kind };
         let failures = [
             at(10, FailureKind::Lost),
             at(20, FailureKind::Lost),
             at(30, FailureKind::Server(1290)),
             at(31, FailureKind::Lost),
         ];
-        let tally = Tally::between(
-            &failures,
-            Duration::from_millis(10),
-            Duration::from_millis(30),
-        );
+        let tally = Tally::between(&failures, Duration::from_millis(10), Duration::from_millis(30));
         assert_eq!(tally.to_string(), "1× 2013 lost, 1× 1290 read-only");
     }
 }

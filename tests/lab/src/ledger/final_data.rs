@@ -35,12 +35,7 @@ pub struct Source {
 impl Options {
     /// All nodes of these options, as a source for the final data.
     pub fn source(&self) -> Source {
-        Source {
-            client: self.client.clone(),
-            nodes: self.nodes.clone(),
-            port: self.port,
-            app: self.app.clone(),
-        }
+        Source { client: self.client.clone(), nodes: self.nodes.clone(), port: self.port, app: self.app.clone() }
     }
 }
 
@@ -100,9 +95,7 @@ impl FinalData {
             let data = read_node(source, node);
             data.with_context(|| format!("read app.ledger on {}", node.name))
         });
-        Ok(Self {
-            nodes: nodes.collect::<Result<_>>()?,
-        })
+        Ok(Self { nodes: nodes.collect::<Result<_>>()? })
     }
 }
 
@@ -125,8 +118,7 @@ fn connect(source: &Source, node: &Node) -> Result<Conn> {
         connect_timeout: READ_TIMEOUT,
         answer_timeout: READ_TIMEOUT,
     };
-    peer.connect()
-        .map_err(|kind: FailureKind| anyhow!("{kind}"))
+    peer.connect().map_err(|kind: FailureKind| anyhow!("{kind}"))
 }
 
 fn is_settled(source: &Source) -> Result<bool> {
@@ -145,11 +137,7 @@ fn is_settled(source: &Source) -> Result<bool> {
 fn read_node(source: &Source, node: &Node) -> Result<NodeData> {
     let mut conn = connect(source, node)?;
     let ids: Vec<u64> = conn.query("SELECT id FROM app.ledger")?;
-    Ok(NodeData {
-        node: node.name.clone(),
-        ids: ids.into_iter().collect(),
-        checksum: read_checksum(&mut conn)?,
-    })
+    Ok(NodeData { node: node.name.clone(), ids: ids.into_iter().collect(), checksum: read_checksum(&mut conn)? })
 }
 
 fn read_checksum(conn: &mut Conn) -> Result<Option<u64>> {

@@ -92,10 +92,7 @@ impl Ledger {
         let sink = options.sink.take();
         let (live, events) = mpsc::channel();
         let shared = Arc::new(Shared::new(options, first_id(), live));
-        let mut ledger = Self {
-            shared,
-            threads: Vec::new(),
-        };
+        let mut ledger = Self { shared, threads: Vec::new() };
         for writer in 0..ledger.shared.options.writers {
             ledger.spawn(&format!("writer-{writer}"), move |shared| {
                 writer::run(shared, writer);
@@ -117,11 +114,7 @@ impl Ledger {
     }
 
     /// Starts a thread in the client's network namespace, and returns once it is there.
-    fn spawn(
-        &mut self,
-        name: &str,
-        body: impl FnOnce(&Shared) -> Result<()> + Send + 'static,
-    ) -> Result<()> {
+    fn spawn(&mut self, name: &str, body: impl FnOnce(&Shared) -> Result<()> + Send + 'static) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let (entered, has_entered): (SyncSender<Result<()>>, _) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name(name.to_owned());
@@ -229,9 +222,7 @@ impl Drop for Ledger {
 /// no table could tell: no ledger writes once a microsecond.
 fn first_id() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.ok()
-        .and_then(|since| u64::try_from(since.as_micros()).ok())
-        .unwrap_or(1)
+    now.ok().and_then(|since| u64::try_from(since.as_micros()).ok()).unwrap_or(1)
 }
 
 /// Hands the events to the sink, finds gaps while they last, and ends the writing when its time is up.
@@ -250,9 +241,7 @@ fn run_live(shared: &Shared, events: &Receiver<Event>, mut sink: Option<Sink>) {
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 next = Deadline::after(LIVE_EVERY);
-                take_pulse(shared, &mut pulse, &mut seen)
-                    .iter()
-                    .for_each(&mut show);
+                take_pulse(shared, &mut pulse, &mut seen).iter().for_each(&mut show);
                 if shared.is_stopping() {
                     return;
                 }
@@ -266,14 +255,9 @@ fn run_live(shared: &Shared, events: &Receiver<Event>, mut sink: Option<Sink>) {
 
 fn take_pulse(shared: &Shared, pulse: &mut Pulse, seen: &mut usize) -> Vec<Event> {
     let book = shared.book();
-    let new: Vec<_> = book.acknowledged[*seen..]
-        .iter()
-        .map(|ack| ack.at)
-        .collect();
+    let new: Vec<_> = book.acknowledged[*seen..].iter().map(|ack| ack.at).collect();
     *seen = book.acknowledged.len();
     let now = book.closed.unwrap_or_else(|| shared.clock.now());
     let beats = pulse.advance(&new, now).into_iter();
-    beats
-        .map(|beat: Beat| beat_event(beat, &book.failures))
-        .collect()
+    beats.map(|beat: Beat| beat_event(beat, &book.failures)).collect()
 }

@@ -33,10 +33,7 @@ pub struct Account {
 impl Account {
     /// An account from its two parts.
     pub fn new(user: &str, password: &str) -> Self {
-        Self {
-            user: user.to_owned(),
-            password: password.to_owned(),
-        }
+        Self { user: user.to_owned(), password: password.to_owned() }
     }
 }
 

@@ -42,11 +42,7 @@ pub(super) struct Pulse {
 impl Pulse {
     /// Gaps longer than `counted` are told.
     pub fn new(counted: Duration) -> Self {
-        Self {
-            counted,
-            last: None,
-            stopped: false,
-        }
+        Self { counted, last: None, stopped: false }
     }
 
     /// Takes the acknowledgements since the last call, in order, and the time now.
@@ -59,11 +55,7 @@ impl Pulse {
                     self.look(last, at, &mut beats);
                     if self.stopped {
                         self.stopped = false;
-                        beats.push(Beat::Resumed(Gap {
-                            from: last,
-                            to: at,
-                            ended: true,
-                        }));
+                        beats.push(Beat::Resumed(Gap { from: last, to: at, ended: true }));
                     }
                 }
             }
@@ -88,34 +80,12 @@ impl Pulse {
 /// started before its cluster.
 pub(super) fn longest_gap(acknowledged: &[Duration], end: Duration) -> Gap {
     let (Some(&first), Some(&last)) = (acknowledged.first(), acknowledged.last()) else {
-        return Gap {
-            from: Duration::ZERO,
-            to: end,
-            ended: false,
-        };
+        return Gap { from: Duration::ZERO, to: end, ended: false };
     };
-    let start = Gap {
-        from: first,
-        to: first,
-        ended: true,
-    };
-    let tail = Gap {
-        from: last,
-        to: end.max(last),
-        ended: false,
-    };
-    let inner = acknowledged.windows(2).map(|pair| Gap {
-        from: pair[0],
-        to: pair[1],
-        ended: true,
-    });
-    inner.chain([tail]).fold(start, |longest, gap| {
-        if gap.length() > longest.length() {
-            gap
-        } else {
-            longest
-        }
-    })
+    let start = Gap { from: first, to: first, ended: true };
+    let tail = Gap { from: last, to: end.max(last), ended: false };
+    let inner = acknowledged.windows(2).map(|pair| Gap { from: pair[0], to: pair[1], ended: true });
+    inner.chain([tail]).fold(start, |longest, gap| if gap.length() > longest.length() { gap } else { longest })
 }
 
 /// The most recent gap longer than `counted`, which may not have ended yet.
@@ -146,11 +116,7 @@ mod tests {
     }
 
     fn gap(from: u64, to: u64, ended: bool) -> Gap {
-        Gap {
-            from: Duration::from_millis(from),
-            to: Duration::from_millis(to),
-            ended,
-        }
+        Gap { from: Duration::from_millis(from), to: Duration::from_millis(to), ended }
     }
 
     const COUNTED: Duration = Duration::from_millis(100);
@@ -159,17 +125,11 @@ mod tests {
     fn a_gap_is_told_when_it_becomes_one_and_when_it_ends() {
         let mut pulse = Pulse::new(COUNTED);
         let now = Duration::from_millis;
-        assert_eq!(
-            pulse.advance(&ms(&[5, 10]), now(20)),
-            [Beat::Started(now(5))]
-        );
+        assert_eq!(pulse.advance(&ms(&[5, 10]), now(20)), [Beat::Started(now(5))]);
         assert_eq!(pulse.advance(&[], now(110)), []);
         assert_eq!(pulse.advance(&[], now(111)), [Beat::Stopped(now(10))]);
         assert_eq!(pulse.advance(&[], now(500)), []);
-        assert_eq!(
-            pulse.advance(&ms(&[510]), now(520)),
-            [Beat::Resumed(gap(10, 510, true))]
-        );
+        assert_eq!(pulse.advance(&ms(&[510]), now(520)), [Beat::Resumed(gap(10, 510, true))]);
     }
 
     #[test]
@@ -189,27 +149,18 @@ mod tests {
     #[test]
     fn the_time_before_the_first_write_is_no_gap() {
         let end = Duration::from_millis(9020);
-        assert_eq!(
-            longest_gap(&ms(&[9000, 9005, 9015]), end),
-            gap(9005, 9015, true)
-        );
+        assert_eq!(longest_gap(&ms(&[9000, 9005, 9015]), end), gap(9005, 9015, true));
     }
 
     #[test]
     fn writes_that_never_came_back_are_a_gap_to_the_end() {
         let end = Duration::from_millis(5000);
-        assert_eq!(
-            longest_gap(&ms(&[10, 300, 310]), end),
-            gap(310, 5000, false)
-        );
+        assert_eq!(longest_gap(&ms(&[10, 300, 310]), end), gap(310, 5000, false));
     }
 
     #[test]
     fn without_any_write_the_whole_time_is_the_gap() {
-        assert_eq!(
-            longest_gap(&[], Duration::from_secs(1)),
-            gap(0, 1000, false)
-        );
+        assert_eq!(longest_gap(&[], Duration::from_secs(1)), gap(0, 1000, false));
     }
 
     #[test]

@@ -58,9 +58,7 @@ impl Record {
     /// Live, gaps went to the sink only; here they are found again, from the acknowledgements themselves.
     fn add_gaps(&mut self) {
         let beats = Pulse::new(self.counted_gap).advance(&self.times(), self.ended);
-        let events = beats
-            .into_iter()
-            .map(|beat| beat_event(beat, &self.failures));
+        let events = beats.into_iter().map(|beat| beat_event(beat, &self.failures));
         self.events.extend(events);
         self.events.sort_by_key(|event| event.at);
     }
@@ -89,20 +87,11 @@ impl Record {
 
 pub(super) fn beat_event(beat: Beat, failures: &[Failure]) -> Event {
     match beat {
-        Beat::Started(at) => Event {
-            at,
-            what: What::WritesStarted,
-        },
-        Beat::Stopped(at) => Event {
-            at,
-            what: What::WritesStopped,
-        },
+        Beat::Started(at) => Event { at, what: What::WritesStarted },
+        Beat::Stopped(at) => Event { at, what: What::WritesStopped },
         Beat::Resumed(gap) => Event {
             at: gap.to,
-            what: What::WritesResumed {
-                gap,
-                failures: Tally::between(failures, gap.from, gap.to),
-            },
+            what: What::WritesResumed { gap, failures: Tally::between(failures, gap.from, gap.to) },
         },
     }
 }

@@ -42,11 +42,7 @@ pub(super) struct Track<S> {
 impl<S: Copy + PartialEq> Track<S> {
     /// Nothing is known yet; spans of the state `counted` are kept.
     pub fn new(counted: S) -> Self {
-        Self {
-            counted,
-            state: None,
-            spans: Vec::new(),
-        }
+        Self { counted, state: None, spans: Vec::new() }
     }
 
     /// Takes the next reading, and tells whether it differs from the one before.
@@ -55,10 +51,7 @@ impl<S: Copy + PartialEq> Track<S> {
         if state == self.counted {
             match self.spans.last_mut() {
                 Some(span) if !changed => span.last = reading,
-                _ => self.spans.push(Span {
-                    first: reading,
-                    last: reading,
-                }),
+                _ => self.spans.push(Span { first: reading, last: reading }),
             }
         }
         changed
@@ -118,17 +111,11 @@ mod tests {
     use super::*;
 
     fn reading(asked: u64, answered: u64) -> Reading {
-        Reading {
-            asked: Duration::from_millis(asked),
-            answered: Duration::from_millis(answered),
-        }
+        Reading { asked: Duration::from_millis(asked), answered: Duration::from_millis(answered) }
     }
 
     fn span(first: (u64, u64), last: (u64, u64)) -> Span {
-        Span {
-            first: reading(first.0, first.1),
-            last: reading(last.0, last.1),
-        }
+        Span { first: reading(first.0, first.1), last: reading(last.0, last.1) }
     }
 
     fn meet(a: Span, b: Span) -> Vec<Overlap> {
@@ -160,10 +147,7 @@ mod tests {
 
     #[test]
     fn a_single_reading_within_the_other_ones_span_overlaps() {
-        assert_eq!(
-            meet(span((0, 1), (500, 501)), span((300, 302), (300, 302))).len(),
-            1
-        );
+        assert_eq!(meet(span((0, 1), (500, 501)), span((300, 302), (300, 302))).len(), 1);
     }
 
     #[test]
@@ -191,9 +175,6 @@ mod tests {
         assert!(!track.see('w', reading(50, 51)));
         assert!(track.see('u', reading(100, 400)));
         assert!(track.see('w', reading(450, 451)));
-        assert_eq!(
-            track.spans(),
-            [span((0, 1), (50, 51)), span((450, 451), (450, 451))]
-        );
+        assert_eq!(track.spans(), [span((0, 1), (50, 51)), span((450, 451), (450, 451))]);
     }
 }

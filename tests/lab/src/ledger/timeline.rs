@@ -24,10 +24,7 @@ impl Printer<io::Stdout> {
 impl<W: Write> Printer<W> {
     /// On anything, without colours.
     pub fn plain(out: W) -> Self {
-        Self {
-            out,
-            colours: false,
-        }
+        Self { out, colours: false }
     }
 
     /// Prints one event.
@@ -89,11 +86,7 @@ mod tests {
     fn writable() -> Event {
         Event {
             at: Duration::from_millis(12345),
-            what: What::Access {
-                node: "db2".into(),
-                access: Access::Writable,
-                why: None,
-            },
+            what: What::Access { node: "db2".into(), access: Access::Writable, why: None },
         }
     }
 

@@ -82,11 +82,7 @@ impl Verdict {
             two_vip: overlaps(&record.vip),
             saw_writable: seen(&record.writable),
             saw_vip: seen(&record.vip),
-            rows: data
-                .nodes
-                .iter()
-                .map(|node| (node.node.clone(), node.ids.len()))
-                .collect(),
+            rows: data.nodes.iter().map(|node| (node.node.clone(), node.ids.len())).collect(),
             differences: find_differences(data),
             failures: Tally::between(&record.failures, Duration::ZERO, Duration::MAX),
         }
@@ -97,10 +93,7 @@ impl Verdict {
     /// # Errors
     /// With the nodes and ids, or if nothing was acknowledged or no node was read.
     pub fn assert_nothing_lost(&self) -> Result<()> {
-        ensure!(
-            self.acknowledged > 0,
-            "no write was acknowledged, so none could be lost"
-        );
+        ensure!(self.acknowledged > 0, "no write was acknowledged, so none could be lost");
         ensure!(!self.rows.is_empty(), "no node's data was read at the end");
         if !self.lost.is_empty() {
             bail!("acknowledged writes were lost: {}", self.lost_text());
@@ -113,15 +106,8 @@ impl Verdict {
     /// # Errors
     /// With the nodes and times, or if no node was ever seen writable.
     pub fn assert_one_writer(&self) -> Result<()> {
-        ensure!(
-            self.saw_writable,
-            "no node was ever seen writable, so the watchers prove nothing"
-        );
-        ensure!(
-            self.two_writable.is_empty(),
-            "two nodes were writable {}",
-            overlap_text(&self.two_writable)
-        );
+        ensure!(self.saw_writable, "no node was ever seen writable, so the watchers prove nothing");
+        ensure!(self.two_writable.is_empty(), "two nodes were writable {}", overlap_text(&self.two_writable));
         Ok(())
     }
 
@@ -130,15 +116,8 @@ impl Verdict {
     /// # Errors
     /// With the nodes and times, or if no node was ever seen to hold it.
     pub fn assert_one_vip(&self) -> Result<()> {
-        ensure!(
-            self.saw_vip,
-            "no node was ever seen to hold the VIP, so the watchers prove nothing"
-        );
-        ensure!(
-            self.two_vip.is_empty(),
-            "two nodes held the VIP {}",
-            overlap_text(&self.two_vip)
-        );
+        ensure!(self.saw_vip, "no node was ever seen to hold the VIP, so the watchers prove nothing");
+        ensure!(self.two_vip.is_empty(), "two nodes held the VIP {}", overlap_text(&self.two_vip));
         Ok(())
     }
 
@@ -148,11 +127,7 @@ impl Verdict {
     /// With the differences, or if no node was read.
     pub fn assert_same_data(&self) -> Result<()> {
         ensure!(!self.rows.is_empty(), "no node's data was read at the end");
-        ensure!(
-            self.differences.is_empty(),
-            "the nodes' data differs: {}",
-            self.differences.join("; ")
-        );
+        ensure!(self.differences.is_empty(), "the nodes' data differs: {}", self.differences.join("; "));
         Ok(())
     }
 
@@ -162,11 +137,7 @@ impl Verdict {
     /// If they did not.
     pub fn assert_flowing(&self) -> Result<()> {
         ensure!(self.acknowledged > 0, "no write was acknowledged");
-        ensure!(
-            self.flowing,
-            "writes did not come back: {}",
-            self.gap_text()
-        );
+        ensure!(self.flowing, "writes did not come back: {}", self.gap_text());
         Ok(())
     }
 
@@ -198,19 +169,14 @@ impl Verdict {
             self.assert_same_data(),
             self.assert_flowing(),
         ];
-        let failed: Vec<_> = checks
-            .into_iter()
-            .filter_map(|check| check.err().map(|error| error.to_string()))
-            .collect();
+        let failed: Vec<_> =
+            checks.into_iter().filter_map(|check| check.err().map(|error| error.to_string())).collect();
         ensure!(failed.is_empty(), "{}", failed.join("\n"));
         Ok(())
     }
 
     fn lost_text(&self) -> String {
-        let nodes = self
-            .lost
-            .iter()
-            .map(|lost| format!("{} on {}", ids_text(&lost.ids), lost.node));
+        let nodes = self.lost.iter().map(|lost| format!("{} on {}", ids_text(&lost.ids), lost.node));
         nodes.collect::<Vec<_>>().join("; ")
     }
 
@@ -251,29 +217,13 @@ impl fmt::Display for Verdict {
         );
         let flowing = if self.flowing { '✓' } else { '✗' };
         let lines = [
-            (
-                flowing,
-                "acknowledged writes",
-                format!("{} in {:.1} s", self.acknowledged, self.ended.as_secs_f64()),
-            ),
+            (flowing, "acknowledged writes", format!("{} in {:.1} s", self.acknowledged, self.ended.as_secs_f64())),
             (flowing, "longest time without", self.gap_text()),
-            with_label(
-                "acknowledged and lost",
-                or_why(self.assert_nothing_lost(), "none"),
-            ),
+            with_label("acknowledged and lost", or_why(self.assert_nothing_lost(), "none")),
             ('·', "outcome unknown", unknown),
-            with_label(
-                "two writable nodes",
-                or_why(self.assert_one_writer(), "never"),
-            ),
-            with_label(
-                "two holders of the VIP",
-                or_why(self.assert_one_vip(), "never"),
-            ),
-            with_label(
-                "same data at the end",
-                or_why(self.assert_same_data(), &self.data_text()),
-            ),
+            with_label("two writable nodes", or_why(self.assert_one_writer(), "never")),
+            with_label("two holders of the VIP", or_why(self.assert_one_vip(), "never")),
+            with_label("same data at the end", or_why(self.assert_same_data(), &self.data_text())),
             ('·', "failed attempts", self.failures.to_string()),
         ];
         for (i, (sign, label, text)) in lines.iter().enumerate() {
@@ -291,23 +241,14 @@ fn with_label(label: &str, (sign, text): (char, String)) -> (char, &str, String)
 fn find_lost(record: &Record, data: &FinalData) -> Vec<Lost> {
     let lost = data.nodes.iter().map(|node| Lost {
         node: node.node.clone(),
-        ids: record
-            .acknowledged
-            .iter()
-            .map(|ack| ack.id)
-            .filter(|id| !node.ids.contains(id))
-            .collect(),
+        ids: record.acknowledged.iter().map(|ack| ack.id).filter(|id| !node.ids.contains(id)).collect(),
     });
     lost.filter(|lost| !lost.ids.is_empty()).collect()
 }
 
 /// What each node lacks of what any node has; and, where the ids are the same, what the checksums say.
 fn find_differences(data: &FinalData) -> Vec<String> {
-    let all: BTreeSet<u64> = data
-        .nodes
-        .iter()
-        .flat_map(|node| node.ids.iter().copied())
-        .collect();
+    let all: BTreeSet<u64> = data.nodes.iter().flat_map(|node| node.ids.iter().copied()).collect();
     let mut found = Vec::new();
     for node in &data.nodes {
         let missing: Vec<u64> = all.difference(&node.ids).copied().collect();

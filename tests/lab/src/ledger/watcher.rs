@@ -48,19 +48,12 @@ pub(super) fn watch_access(shared: &Shared, node: usize) {
 
 /// One reading. A connection that was ended since the last one, with an error or without (an agent ends all
 /// of them before it demotes), says nothing about the server, so then it is asked once more on a new one.
-fn ask(
-    shared: &Shared,
-    peer: &Peer,
-    kept: &mut Option<Conn>,
-) -> (Reading, Result<Access, FailureKind>) {
+fn ask(shared: &Shared, peer: &Peer, kept: &mut Option<Conn>) -> (Reading, Result<Access, FailureKind>) {
     loop {
         let asked = shared.clock.now();
         let was_kept = kept.is_some();
         let answer = read_access(peer, kept);
-        let reading = Reading {
-            asked,
-            answered: shared.clock.now(),
-        };
+        let reading = Reading { asked, answered: shared.clock.now() };
         match answer {
             Err(kind) if was_kept && kind != FailureKind::NoAnswer => {}
             answer => return (reading, answer),
@@ -74,9 +67,8 @@ fn read_access(peer: &Peer, kept: &mut Option<Conn>) -> Result<Access, FailureKi
         Some(conn) => conn,
         None => peer.connect()?,
     };
-    let value: Option<String> = conn
-        .query_first("SELECT CAST(@@global.read_only AS CHAR)")
-        .map_err(|error| FailureKind::from(&error))?;
+    let value: Option<String> =
+        conn.query_first("SELECT CAST(@@global.read_only AS CHAR)").map_err(|error| FailureKind::from(&error))?;
     *kept = Some(conn);
     Ok(parse_read_only(value.as_deref()))
 }

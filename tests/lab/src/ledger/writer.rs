@@ -54,10 +54,7 @@ fn prepare_table(shared: &Shared, peer: &Peer, writer: u32) -> Result<(), Failur
     if writer != 0 || shared.table_is_there.load(Ordering::Acquire) {
         return Ok(());
     }
-    let patient = Peer {
-        answer_timeout: DDL_TIMEOUT,
-        ..peer.clone()
-    };
+    let patient = Peer { answer_timeout: DDL_TIMEOUT, ..peer.clone() };
     let created = patient.connect()?.query_drop(CREATE_TABLE);
     created.map_err(|error| FailureKind::from(&error))?;
     shared.table_is_there.store(true, Ordering::Release);
@@ -71,10 +68,8 @@ fn write_until_failure(shared: &Shared, mut conn: Conn, writer: u32, turns: &mut
             return;
         }
         let id = shared.take_id();
-        let insert = format!(
-            "INSERT INTO app.ledger (id, writer, `at`) VALUES ({id}, {writer}, {})",
-            microseconds_since_1970()
-        );
+        let insert =
+            format!("INSERT INTO app.ledger (id, writer, `at`) VALUES ({id}, {writer}, {})", microseconds_since_1970());
         let sent = shared.clock.now();
         match conn.query_drop(insert) {
             Ok(()) => shared.note_acknowledged(id, sent),
@@ -85,7 +80,5 @@ fn write_until_failure(shared: &Shared, mut conn: Conn, writer: u32, turns: &mut
 
 /// For people who read the table; nothing is computed from it.
 fn microseconds_since_1970() -> u128 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros())
 }

@@ -12,14 +12,8 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn span(from: u64, to: u64) -> Span {
-    let reading = |at: u64| Reading {
-        asked: ms(at),
-        answered: ms(at + 1),
-    };
-    Span {
-        first: reading(from),
-        last: reading(to),
-    }
+    let reading = |at: u64| Reading { asked: ms(at), answered: ms(at + 1) };
+    Span { first: reading(from), last: reading(to) }
 }
 
 /// Ids 1 to 100, acknowledged every 10 ms from 10 ms on, but none from 500 ms to 2500 ms.
@@ -28,42 +22,21 @@ fn record() -> Record {
     Record {
         ended: ms(3005),
         counted_gap: ms(100),
-        acknowledged: (1..=100)
-            .map(|id| Acknowledged {
-                id,
-                sent: at(id) - ms(1),
-                at: at(id),
-            })
-            .collect(),
+        acknowledged: (1..=100).map(|id| Acknowledged { id, sent: at(id) - ms(1), at: at(id) }).collect(),
         unknown: vec![101, 102],
-        writable: vec![
-            ("db1".into(), vec![span(0, 400)]),
-            ("db2".into(), vec![span(600, 3000)]),
-        ],
-        vip: vec![
-            ("db1".into(), vec![span(0, 450)]),
-            ("db2".into(), vec![span(550, 3000)]),
-        ],
-        events: vec![Event {
-            at: ms(495),
-            what: What::Mark("fault: kill-daemon db1".into()),
-        }],
+        writable: vec![("db1".into(), vec![span(0, 400)]), ("db2".into(), vec![span(600, 3000)])],
+        vip: vec![("db1".into(), vec![span(0, 450)]), ("db2".into(), vec![span(550, 3000)])],
+        events: vec![Event { at: ms(495), what: What::Mark("fault: kill-daemon db1".into()) }],
         ..Record::default()
     }
 }
 
 fn node(name: &str, ids: impl IntoIterator<Item = u64>) -> NodeData {
-    NodeData {
-        node: name.into(),
-        ids: ids.into_iter().collect(),
-        checksum: Some(7),
-    }
+    NodeData { node: name.into(), ids: ids.into_iter().collect(), checksum: Some(7) }
 }
 
 fn good_data() -> FinalData {
-    FinalData {
-        nodes: vec![node("db1", 1..=101), node("db2", 1..=101)],
-    }
+    FinalData { nodes: vec![node("db1", 1..=101), node("db2", 1..=101)] }
 }
 
 fn message(check: Result<()>) -> String {
@@ -90,9 +63,7 @@ fn a_clean_failover_is_sound() {
 #[test]
 fn an_acknowledged_row_that_is_nowhere_is_lost() {
     let without = || (1..=101).filter(|id| *id != 42);
-    let data = FinalData {
-        nodes: vec![node("db1", without()), node("db2", without())],
-    };
+    let data = FinalData { nodes: vec![node("db1", without()), node("db2", without())] };
     let verdict = record().verdict(&data);
     assert_eq!(
         message(verdict.assert_nothing_lost()),
@@ -103,30 +74,21 @@ fn an_acknowledged_row_that_is_nowhere_is_lost() {
 
 #[test]
 fn an_acknowledged_row_that_one_node_lacks_is_lost_there_and_the_data_differs() {
-    let data = FinalData {
-        nodes: vec![node("db1", 1..=101), node("db2", 5..=101)],
-    };
+    let data = FinalData { nodes: vec![node("db1", 1..=101), node("db2", 5..=101)] };
     let verdict = record().verdict(&data);
     assert!(message(verdict.assert_nothing_lost()).ends_with("4 rows (1, 2, 3, …) on db2"));
-    assert_eq!(
-        message(verdict.assert_same_data()),
-        "the nodes' data differs: db2 lacks 4 rows (1, 2, 3, …)"
-    );
+    assert_eq!(message(verdict.assert_same_data()), "the nodes' data differs: db2 lacks 4 rows (1, 2, 3, …)");
 }
 
 #[test]
 fn a_row_of_unknown_outcome_may_be_missing() {
-    let data = FinalData {
-        nodes: vec![node("db1", 1..=100), node("db2", 1..=100)],
-    };
+    let data = FinalData { nodes: vec![node("db1", 1..=100), node("db2", 1..=100)] };
     record().verdict(&data).assert_sound().unwrap();
 }
 
 #[test]
 fn a_row_of_unknown_outcome_on_one_node_only_is_a_difference() {
-    let data = FinalData {
-        nodes: vec![node("db1", 1..=101), node("db2", 1..=100)],
-    };
+    let data = FinalData { nodes: vec![node("db1", 1..=101), node("db2", 1..=100)] };
     let verdict = record().verdict(&data);
     verdict.assert_nothing_lost().unwrap();
     assert!(verdict.assert_same_data().is_err());
@@ -175,9 +137,7 @@ fn writes_that_did_not_come_back_are_told() {
     let mut record = record();
     record.ended = ms(9000);
     let verdict = record.verdict(&good_data());
-    assert!(
-        message(verdict.assert_flowing()).contains("6.000 s, from 3.000s to the end at 9.000s")
-    );
+    assert!(message(verdict.assert_flowing()).contains("6.000 s, from 3.000s to the end at 9.000s"));
 }
 
 #[test]
