@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use crate::layout::Layout;
 use crate::network::{self, Cable};
@@ -67,13 +68,17 @@ pub(crate) fn undo(layout: &Layout, node: &Node) -> Result<()> {
 }
 
 fn kill_all(node: &Node, daemon: Daemon) -> Result<()> {
-    let pids = node.pids_of(daemon)?;
-    signal_all(node, daemon, Signal::SIGKILL)?;
-    processes::await_end(&format!("{daemon:?}"), &pids, Duration::from_secs(20))
+    pids_there(node, daemon)?;
+    node.kill(daemon)
 }
 
 fn signal_all(node: &Node, daemon: Daemon, signal: Signal) -> Result<()> {
+    pids_there(node, daemon)?.into_iter().try_for_each(|pid| processes::send(pid, signal))
+}
+
+/// A fault that hits nobody would let a scenario pass without its fault.
+fn pids_there(node: &Node, daemon: Daemon) -> Result<Vec<Pid>> {
     let pids = node.pids_of(daemon)?;
     ensure!(!pids.is_empty(), "{daemon:?} does not run there");
-    pids.into_iter().try_for_each(|pid| processes::send(pid, signal))
+    Ok(pids)
 }

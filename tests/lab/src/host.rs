@@ -77,7 +77,10 @@ pub fn invoking_user() -> Option<(u32, u32)> {
 
 fn find_tool(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from)).map(|p| p.join(name)).find(|p| is_program(p))
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|p| p.join(name))
+        .find(|p| is_program(p))
 }
 
 fn is_program(path: &Path) -> bool {

@@ -192,7 +192,9 @@ fn claim(layout: &Layout) -> Result<()> {
     match fs::create_dir(layout.state()) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let name = layout.name();
-            bail!("a lab {name} is there already; look at it with: cargo lab status --name {name}, end it with: cargo lab down --name {name}")
+            bail!(
+                "a lab {name} is there already; look at it with: cargo lab status --name {name}, end it with: cargo lab down --name {name}"
+            )
         }
         other => other.with_context(|| format!("cannot make {}", layout.state().display())),
     }

@@ -49,7 +49,8 @@ pub(crate) fn place(tree: &Path, path: &str, content: &[u8], mode: u32) -> Resul
         make_directory(parent)?;
     }
     fs::write(&target, content).with_context(|| format!("cannot write {}", target.display()))?;
-    fs::set_permissions(&target, Permissions::from_mode(mode)).with_context(|| format!("cannot chmod {}", target.display()))
+    fs::set_permissions(&target, Permissions::from_mode(mode))
+        .with_context(|| format!("cannot chmod {}", target.display()))
 }
 
 /// Makes a directory that all may enter, whatever the umask is.

@@ -9,7 +9,9 @@ use crate::node::Node;
 
 /// Waits until one node sees all of them online.
 pub(crate) fn await_online(nodes: &[Node], limit: Duration) -> Result<()> {
-    let Some(first) = nodes.first() else { return Ok(()) };
+    let Some(first) = nodes.first() else {
+        return Ok(());
+    };
     let mut names: Vec<_> = nodes.iter().map(|node| node.name().to_owned()).collect();
     names.sort();
     let mut seen = String::new();
@@ -24,7 +26,8 @@ pub(crate) fn await_online(nodes: &[Node], limit: Duration) -> Result<()> {
 
 /// The names of the nodes that are online and done with joining, sorted.
 fn parse_online(xml: &str) -> Vec<String> {
-    let nodes = xml.split_once("<nodes>").and_then(|(_, rest)| rest.split_once("</nodes>")).map_or("", |(nodes, _)| nodes);
+    let nodes =
+        xml.split_once("<nodes>").and_then(|(_, rest)| rest.split_once("</nodes>")).map_or("", |(nodes, _)| nodes);
     let elements = nodes.split("<node ").filter(|e| e.contains("online=\"true\"") && e.contains("pending=\"false\""));
     let mut names: Vec<_> =
         elements.filter_map(|e| Some(e.split_once("name=\"")?.1.split('"').next()?.to_owned())).collect();

@@ -7,12 +7,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
@@ -132,11 +132,9 @@ impl Program {
                 }
             }
         });
-        loop {
-            match lines.recv_timeout(deadline.left()) {
-                Ok(text) => line(&text),
-                Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => break,
-            }
+        // Ends with the output, or with the time.
+        while let Ok(text) = lines.recv_timeout(deadline.left()) {
+            line(&text);
         }
         match end_group(&mut child, deadline)? {
             Some(status) if status.success() => Ok(()),
@@ -167,6 +165,12 @@ impl Program {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.argv[0]);
+        // The node's first process blocks SIGCHLD to wait for it; a child that inherited this would never hear of its
+        // own children (pacemaker-based then spins, waiting for the process that writes the CIB).
+        // SAFETY: sigprocmask(2) is async-signal-safe, and nothing else runs between fork and exec.
+        unsafe {
+            command.pre_exec(|| SigSet::empty().thread_set_mask().map_err(std::io::Error::from));
+        }
         command.args(&self.argv[1..]);
         if self.clean {
             command.env_clear().env("HOME", "/root").env("LANG", "C.UTF-8");

@@ -32,7 +32,12 @@ pub fn run(up: Up) -> Result<()> {
     let options = UpOptions { name: name.clone(), nodes: up.nodes.into(), root: up.root, fencing: up.fencing };
     let lab = Lab::up(&options)?;
     let names: Vec<_> = lab.nodes().iter().map(|node| node.name()).collect();
-    println!("The lab {name} is up after {:.1} s: {} on {}.", start.elapsed().as_secs_f32(), names.join(" "), lab.root());
+    println!(
+        "The lab {name} is up after {:.1} s: {} on {}.",
+        start.elapsed().as_secs_f32(),
+        names.join(" "),
+        lab.root()
+    );
     println!("Go in with: cargo lab shell --name {name} db1");
     Ok(())
 }

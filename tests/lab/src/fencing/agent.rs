@@ -26,7 +26,10 @@ pub fn agent() -> ExitCode {
     // Called by hand with options and a terminal: only meta-data can be meant.
     let result = match std::env::args().any(|word| word == "metadata" || word == "--action=metadata") {
         true => obey(&Order { action: "metadata".into(), target: None }),
-        false => stdin().read_to_string(&mut text).context("cannot read the parameters").and_then(|_| obey(&parse_order(&text))),
+        false => stdin()
+            .read_to_string(&mut text)
+            .context("cannot read the parameters")
+            .and_then(|_| obey(&parse_order(&text))),
     };
     result.unwrap_or_else(|error| {
         eprintln!("{AGENT}: {error:#}");
@@ -62,7 +65,9 @@ fn obey(order: &Order) -> Result<ExitCode> {
                 eprintln!("{AGENT}: it is off, but does not come back: {error:#}");
             }
         }
-        "status" => return Ok(if ask(&format!("status {}", target()?))? == "on" { ExitCode::SUCCESS } else { OFF.into() }),
+        "status" => {
+            return Ok(if ask(&format!("status {}", target()?))? == "on" { ExitCode::SUCCESS } else { OFF.into() });
+        }
         other => bail!("unknown action {other}"),
     }
     Ok(ExitCode::SUCCESS)

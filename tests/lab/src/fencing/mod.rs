@@ -44,7 +44,9 @@ pub(crate) fn ensure_power(layout: &Layout, record: &Record) -> Result<()> {
 
 /// Tells Pacemaker of it. Only after all nodes are online: Pacemaker fences those it has not yet seen.
 pub(crate) fn configure(nodes: &[Node]) -> Result<()> {
-    let Some(first) = nodes.first() else { return Ok(()) };
+    let Some(first) = nodes.first() else {
+        return Ok(());
+    };
     let names: Vec<_> = nodes.iter().map(Node::name).collect();
     let primitive = format!(
         "<primitive id=\"fencing\" class=\"stonith\" type=\"{AGENT}\">\

@@ -51,7 +51,9 @@ fn obey(lab: &str, line: &str) -> Result<String> {
         "off" => lab.node(name)?.power_off()?,
         "on" => lab.node(name)?.power_on()?,
         "status" => return Ok(if lab.node(name)?.is_on() { "on" } else { "off" }.into()),
-        "list" => return Ok(lab.nodes().iter().map(|node| node.name()).collect::<Vec<_>>().join(" ")),
+        "list" => {
+            return Ok(lab.nodes().iter().map(|node| node.name()).collect::<Vec<_>>().join(" "));
+        }
         _ => bail!("unknown order {verb:?}"),
     }
     Ok("ok".into())

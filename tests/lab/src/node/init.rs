@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{chdir, dup2_stdout, pivot_root, setsid, sethostname};
+use nix::unistd::{chdir, dup2_stdout, pivot_root, sethostname, setsid};
 
 use super::Node;
 use super::boot::find;
@@ -52,7 +52,9 @@ fn serve(signals: SigSet) -> ! {
             stack.start_missing();
         }
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            let (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = status else { break };
+            let (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = status else {
+                break;
+            };
             stack.forget(pid);
         }
     }
@@ -94,7 +96,8 @@ fn make_devices(dev: &Path) -> Result<()> {
     mount_virtual("devpts", &dev.join("pts"), "newinstance,ptmxmode=0666,mode=620")?;
     // libqb puts the ring buffers of all IPC connections here.
     mount_virtual("tmpfs", &dev.join("shm"), "mode=1777,size=1G")?;
-    let links = [("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")];
+    let links =
+        [("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")];
     links.iter().try_for_each(|(name, target)| symlink(target, dev.join(name))).context("cannot make links in /dev")
 }
 

@@ -57,7 +57,9 @@ impl Node {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => held = Some(lock),
                 Err((_, Errno::EWOULDBLOCK)) => {}
-                Err((_, error)) => return Err(Error::new(error).context(format!("cannot lock {}", path.display()))),
+                Err((_, error)) => {
+                    return Err(Error::new(error).context(format!("cannot lock {}", path.display())));
+                }
             }
             Ok(held.is_some())
         })?;
