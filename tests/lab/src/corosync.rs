@@ -33,7 +33,7 @@ pub(crate) fn render_hosts(nodes: usize) -> String {
 
 /// The CIB a node is born with. Its only content shortens Pacemaker's first election, in which otherwise
 /// everybody waits 20 s for somebody who is already in charge.
-pub(crate) const CIB: &str = r#"<cib crm_feature_set="3.0.0" validate-with="pacemaker-3.0" epoch="0" num_updates="0" admin_epoch="0">
+pub(crate) const CIB: &str = r#"<cib crm_feature_set="3.16.1" validate-with="pacemaker-3.9" epoch="0" num_updates="0" admin_epoch="0">
   <configuration>
     <crm_config>
       <cluster_property_set id="cib-bootstrap-options">

@@ -46,7 +46,7 @@ impl Node {
     }
 
     /// Starts what of Corosync and Pacemaker does not run; returns when both do. A Pacemaker that lost its
-    /// Corosync is ended first: it lingers for minutes without finding the new one, and a machine's systemd
+    /// Corosync is ended first: 3.0.3 lingers and was not back in the cluster after 90 s, and a machine's systemd
     /// (`Requires=corosync.service`) restarts both, too.
     pub fn start_stack(&self) -> Result<()> {
         let pid = self.pid().with_context(|| format!("{} is off", self.name))?;
