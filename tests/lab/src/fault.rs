@@ -8,8 +8,6 @@ use clap::ValueEnum;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::layout::Layout;
-use crate::network::{self, Cable};
 use crate::node::{Daemon, Node};
 use crate::processes;
 
@@ -41,12 +39,12 @@ impl fmt::Display for Fault {
     }
 }
 
-pub(crate) fn inject(layout: &Layout, node: &Node, kind: Fault) -> Result<()> {
+pub(crate) fn inject(node: &Node, kind: Fault) -> Result<()> {
     match kind {
         Fault::KillDaemon => kill_all(node, Daemon::Database),
         Fault::HangDaemon => signal_all(node, Daemon::Database, Signal::SIGSTOP),
         Fault::PowerOff => node.power_off(),
-        Fault::CableOut => network::set_cable(layout, node.name(), Cable::Out),
+        Fault::CableOut => node.pull_cable(),
         Fault::KillPacemaker => kill_all(node, Daemon::Pacemaker),
         Fault::StopCorosync => node.end(Daemon::Corosync, "corosync", Duration::from_secs(30)),
         Fault::KillCorosync => kill_all(node, Daemon::Corosync),
@@ -55,12 +53,12 @@ pub(crate) fn inject(layout: &Layout, node: &Node, kind: Fault) -> Result<()> {
 }
 
 /// Undoes every fault on a node; one that is not there needs nothing.
-pub(crate) fn undo(layout: &Layout, node: &Node) -> Result<()> {
+pub(crate) fn undo(node: &Node) -> Result<()> {
     node.free_disk()?;
+    node.put_cable_back()?;
     if !node.is_on() {
         return node.power_on();
     }
-    network::set_cable(layout, node.name(), Cable::In)?;
     for pid in node.pids_of(Daemon::Database)? {
         processes::send(pid, Signal::SIGCONT)?;
     }
