@@ -6,9 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
-use crate::layout::Layout;
-use crate::network::{self, Cable};
 use crate::node::{Daemon, Node};
 use crate::processes;
 
@@ -40,12 +39,12 @@ impl fmt::Display for Fault {
     }
 }
 
-pub(crate) fn inject(layout: &Layout, node: &Node, kind: Fault) -> Result<()> {
+pub(crate) fn inject(node: &Node, kind: Fault) -> Result<()> {
     match kind {
         Fault::KillDaemon => kill_all(node, Daemon::Database),
         Fault::HangDaemon => signal_all(node, Daemon::Database, Signal::SIGSTOP),
         Fault::PowerOff => node.power_off(),
-        Fault::CableOut => network::set_cable(layout, node.name(), Cable::Out),
+        Fault::CableOut => node.pull_cable(),
         Fault::KillPacemaker => kill_all(node, Daemon::Pacemaker),
         Fault::StopCorosync => node.end(Daemon::Corosync, "corosync", Duration::from_secs(30)),
         Fault::KillCorosync => kill_all(node, Daemon::Corosync),
@@ -54,12 +53,12 @@ pub(crate) fn inject(layout: &Layout, node: &Node, kind: Fault) -> Result<()> {
 }
 
 /// Undoes every fault on a node; one that is not there needs nothing.
-pub(crate) fn undo(layout: &Layout, node: &Node) -> Result<()> {
+pub(crate) fn undo(node: &Node) -> Result<()> {
     node.free_disk()?;
+    node.put_cable_back()?;
     if !node.is_on() {
         return node.power_on();
     }
-    network::set_cable(layout, node.name(), Cable::In)?;
     for pid in node.pids_of(Daemon::Database)? {
         processes::send(pid, Signal::SIGCONT)?;
     }
@@ -67,13 +66,17 @@ pub(crate) fn undo(layout: &Layout, node: &Node) -> Result<()> {
 }
 
 fn kill_all(node: &Node, daemon: Daemon) -> Result<()> {
-    let pids = node.pids_of(daemon)?;
-    signal_all(node, daemon, Signal::SIGKILL)?;
-    processes::await_end(&format!("{daemon:?}"), &pids, Duration::from_secs(20))
+    pids_there(node, daemon)?;
+    node.kill(daemon)
 }
 
 fn signal_all(node: &Node, daemon: Daemon, signal: Signal) -> Result<()> {
+    pids_there(node, daemon)?.into_iter().try_for_each(|pid| processes::send(pid, signal))
+}
+
+/// A fault that hits nobody would let a scenario pass without its fault.
+fn pids_there(node: &Node, daemon: Daemon) -> Result<Vec<Pid>> {
     let pids = node.pids_of(daemon)?;
     ensure!(!pids.is_empty(), "{daemon:?} does not run there");
-    pids.into_iter().try_for_each(|pid| processes::send(pid, signal))
+    Ok(pids)
 }

@@ -119,7 +119,7 @@ impl Lab {
     /// Breaks something. Returns when it is broken, not when the cluster has noticed.
     pub fn fault(&self, kind: Fault, node: &str) -> Result<()> {
         let node = self.node(node)?;
-        fault::inject(&self.layout, node, kind).with_context(|| format!("cannot do {kind} to {}", node.name()))
+        fault::inject(node, kind).with_context(|| format!("cannot do {kind} to {}", node.name()))
     }
 
     /// Undoes all faults; returns when all nodes are online.
@@ -128,7 +128,7 @@ impl Lab {
             fencing::ensure_power(&self.layout, &self.record)?;
         }
         for node in &self.nodes {
-            fault::undo(&self.layout, node).with_context(|| format!("cannot heal {}", node.name()))?;
+            fault::undo(node).with_context(|| format!("cannot heal {}", node.name()))?;
         }
         pacemaker::await_online(&self.nodes, FORMING)
     }

@@ -11,6 +11,8 @@
 //! process, processes, mounts, host, deadline what they stand on
 //! ```
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod commands;
 pub mod deadline;
 pub mod fencing;

@@ -7,19 +7,24 @@ use anyhow::Result;
 use crate::deadline::{Deadline, wait_until};
 use crate::node::Node;
 
-/// Waits until one node sees all of them online.
+/// Waits until every node sees all of them online. Every one: of a node that broke a moment ago, the others
+/// go on saying that it is online until Corosync's token is lost.
 pub(crate) fn await_online(nodes: &[Node], limit: Duration) -> Result<()> {
-    let Some(first) = nodes.first() else { return Ok(()) };
     let mut names: Vec<_> = nodes.iter().map(|node| node.name().to_owned()).collect();
     names.sort();
-    let mut seen = String::new();
-    let result = wait_until("all nodes online", Deadline::after(limit), Duration::from_millis(100), || {
-        // Refused until the daemons are there; that is what the wait is for.
-        let output = first.exec(&["crm_mon", "--one-shot", "--output-as=xml"], Duration::from_secs(10));
-        seen = output.map_or_else(|error| error.to_string(), |output| output.stdout);
-        Ok(parse_online(&seen) == names)
-    });
-    result.map_err(|error| error.context(format!("the last answer of crm_mon on {}:\n{seen}", first.name())))
+    let deadline = Deadline::after(limit);
+    for node in nodes {
+        let mut seen = String::new();
+        let what = format!("all nodes online, as {} sees it", node.name());
+        let result = wait_until(&what, deadline, Duration::from_millis(100), || {
+            // Refused until the daemons are there; that is what the wait is for.
+            let output = node.exec(&["crm_mon", "--one-shot", "--output-as=xml"], Duration::from_secs(10));
+            seen = output.map_or_else(|error| error.to_string(), |output| output.stdout);
+            Ok(parse_online(&seen) == names)
+        });
+        result.map_err(|error| error.context(format!("the last answer of crm_mon on {}:\n{seen}", node.name())))?;
+    }
+    Ok(())
 }
 
 /// The names of the nodes that are online and done with joining, sorted.

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
@@ -132,11 +132,9 @@ impl Program {
                 }
             }
         });
-        loop {
-            match lines.recv_timeout(deadline.left()) {
-                Ok(text) => line(&text),
-                Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => break,
-            }
+        // Ends with the output, or with the time.
+        while let Ok(text) = lines.recv_timeout(deadline.left()) {
+            line(&text);
         }
         match end_group(&mut child, deadline)? {
             Some(status) if status.success() => Ok(()),

@@ -36,7 +36,9 @@ pub(crate) fn ensure_power(layout: &Layout, record: &Record) -> Result<()> {
     }
     make_directory(&layout.power())?;
     let log = File::options().create(true).append(true).open(layout.state().join("power.log"));
-    let argv = [record.program.as_os_str(), "power-daemon".as_ref(), "--name".as_ref(), layout.name().as_ref()];
+    // A session of its own: the end of the terminal the lab was started from must not switch it off.
+    let program = record.program.display().to_string();
+    let argv = ["setsid", &program, "power-daemon", "--name", layout.name()];
     Program::new(argv).spawn_daemon(log.context("cannot write the power daemon's log")?)?;
     let deadline = Deadline::after(Duration::from_secs(10));
     wait_until("the power daemon", deadline, Duration::from_millis(10), || Ok(UnixStream::connect(&socket).is_ok()))
@@ -44,7 +46,9 @@ pub(crate) fn ensure_power(layout: &Layout, record: &Record) -> Result<()> {
 
 /// Tells Pacemaker of it. Only after all nodes are online: Pacemaker fences those it has not yet seen.
 pub(crate) fn configure(nodes: &[Node]) -> Result<()> {
-    let Some(first) = nodes.first() else { return Ok(()) };
+    let Some(first) = nodes.first() else {
+        return Ok(());
+    };
     let names: Vec<_> = nodes.iter().map(Node::name).collect();
     let primitive = format!(
         "<primitive id=\"fencing\" class=\"stonith\" type=\"{AGENT}\">\

@@ -8,14 +8,16 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use nix::unistd::setsid;
 
 use crate::lab::Lab;
 use crate::layout::Layout;
+use crate::node::Node;
+
+/// How long a node takes from power to its first process.
+const BOOT: Duration = Duration::from_secs(3);
 
 /// Serves until it is killed.
 pub fn daemon(lab: &str) -> Result<()> {
-    setsid().context("cannot leave the session of who started the lab")?;
     let socket = Layout::new(lab)?.power().join("socket");
     // One of a daemon that was killed; nobody answers there, or this one would not have been started.
     let _ = fs::remove_file(&socket);
@@ -44,14 +46,27 @@ fn answer(lab: &str, mut stream: UnixStream) -> Result<()> {
     writeln!(stream, "{reply}").context("cannot answer")
 }
 
+/// A socket's answer is "power is on", and then a machine takes its time to boot. A node that is there at once
+/// hears the news of its own fencing, and its Pacemaker takes its leave ("we were allegedly just fenced").
+fn switch_on_later(node: Node) {
+    thread::spawn(move || {
+        thread::sleep(BOOT);
+        if let Err(error) = node.power_on() {
+            eprintln!("{error:#}");
+        }
+    });
+}
+
 fn obey(lab: &str, line: &str) -> Result<String> {
     let (verb, name) = line.split_once(' ').unwrap_or((line, ""));
     let lab = Lab::attach(lab)?;
     match verb {
         "off" => lab.node(name)?.power_off()?,
-        "on" => lab.node(name)?.power_on()?,
+        "on" => switch_on_later(lab.node(name)?.clone()),
         "status" => return Ok(if lab.node(name)?.is_on() { "on" } else { "off" }.into()),
-        "list" => return Ok(lab.nodes().iter().map(|node| node.name()).collect::<Vec<_>>().join(" ")),
+        "list" => {
+            return Ok(lab.nodes().iter().map(|node| node.name()).collect::<Vec<_>>().join(" "));
+        }
         _ => bail!("unknown order {verb:?}"),
     }
     Ok("ok".into())

@@ -52,7 +52,9 @@ fn serve(signals: SigSet) -> ! {
             stack.start_missing();
         }
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            let (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = status else { break };
+            let (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = status else {
+                break;
+            };
             stack.forget(pid);
         }
     }

@@ -1,6 +1,7 @@
 //! On and off. Off is what a power cut is: nothing in the node gets to say another word.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow};
@@ -23,12 +24,15 @@ impl Node {
             return Ok(());
         }
         network::plug_in(&self.layout, &self.name, self.address())?;
+        if self.pulled().exists() {
+            network::set_cable(&self.layout, &self.name, Cable::Out)?;
+        }
         let name = self.layout.name();
         let argv = ["node-boot", "--name", name, "--node", &self.name].map(str::to_owned);
         let program = self.record.program.display().to_string();
         let started = Program::new([program].into_iter().chain(argv)).limit(Duration::from_secs(20)).run();
         started.map(drop).with_context(|| {
-            let console = std::fs::read_to_string(self.console()).unwrap_or_default();
+            let console = fs::read_to_string(self.console()).unwrap_or_default();
             format!("cannot switch {} on; its console says: {}", self.name, console.trim())
         })
     }
@@ -47,6 +51,32 @@ impl Node {
         network::pull_out(&self.layout, &self.name)
     }
 
+    /// Pulls the network cable. It stays out when the node is switched off and on (fenced, for that very cable).
+    pub(crate) fn pull_cable(&self) -> Result<()> {
+        let _lock = self.lock()?;
+        File::create(self.pulled()).context("cannot note that the cable is out")?;
+        match self.is_on() {
+            true => network::set_cable(&self.layout, &self.name, Cable::Out),
+            false => Ok(()),
+        }
+    }
+
+    /// Puts the network cable back.
+    pub(crate) fn put_cable_back(&self) -> Result<()> {
+        let _lock = self.lock()?;
+        if self.pulled().exists() {
+            fs::remove_file(self.pulled()).context("cannot note that the cable is in")?;
+        }
+        match self.is_on() {
+            true => network::set_cable(&self.layout, &self.name, Cable::In),
+            false => Ok(()),
+        }
+    }
+
+    fn pulled(&self) -> PathBuf {
+        self.layout.node(&self.name).join("cable-out")
+    }
+
     /// Two who switch at once (a test and the power daemon) would end with two first processes over one disk.
     fn lock(&self) -> Result<Flock<File>> {
         let path = self.layout.node(&self.name).join("power.lock");
@@ -57,7 +87,9 @@ impl Node {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => held = Some(lock),
                 Err((_, Errno::EWOULDBLOCK)) => {}
-                Err((_, error)) => return Err(Error::new(error).context(format!("cannot lock {}", path.display()))),
+                Err((_, error)) => {
+                    return Err(Error::new(error).context(format!("cannot lock {}", path.display())));
+                }
             }
             Ok(held.is_some())
         })?;

@@ -45,9 +45,14 @@ impl Node {
         Ok(pids)
     }
 
-    /// Starts what of Corosync and Pacemaker does not run; returns when both do.
+    /// Starts what of Corosync and Pacemaker does not run; returns when both do. A Pacemaker that lost its
+    /// Corosync is ended first: 3.0.3 lingers and was not back in the cluster after 90 s, and a machine's systemd
+    /// (`Requires=corosync.service`) restarts both, too.
     pub fn start_stack(&self) -> Result<()> {
         let pid = self.pid().with_context(|| format!("{} is off", self.name))?;
+        if self.pids_of(Daemon::Corosync)?.is_empty() {
+            self.kill(Daemon::Pacemaker)?;
+        }
         processes::send(pid, Signal::SIGUSR1)?;
         let what = format!("Corosync and Pacemaker on {}", self.name);
         wait_until(&what, Deadline::after(Duration::from_secs(20)), Duration::from_millis(50), || {
@@ -59,6 +64,13 @@ impl Node {
     pub fn stop_stack(&self) -> Result<()> {
         self.end(Daemon::Pacemaker, "pacemakerd", Duration::from_secs(180))?;
         self.end(Daemon::Corosync, "corosync", Duration::from_secs(20))
+    }
+
+    /// Kills a daemon; returns when it is gone.
+    pub(crate) fn kill(&self, daemon: Daemon) -> Result<()> {
+        let pids = self.pids_of(daemon)?;
+        pids.iter().try_for_each(|pid| processes::send(*pid, Signal::SIGKILL))?;
+        processes::await_end(&format!("{daemon:?} on {}", self.name), &pids, Duration::from_secs(20))
     }
 
     /// Asks the process of this name to end, and waits for all of the daemon.

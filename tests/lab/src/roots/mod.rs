@@ -96,7 +96,9 @@ impl Root {
                     told = true;
                 }
                 Err((_, Errno::EWOULDBLOCK)) => {}
-                Err((_, error)) => return Err(Error::new(error).context(format!("cannot lock {}", path.display()))),
+                Err((_, error)) => {
+                    return Err(Error::new(error).context(format!("cannot lock {}", path.display())));
+                }
             }
             Ok(held.is_some())
         })?;
@@ -107,7 +109,9 @@ impl Root {
     fn refuse_while_in_use(self) -> Result<()> {
         match crate::record::labs_of(self)?.as_slice() {
             [] => Ok(()),
-            [name, ..] => bail!("the lab {name} runs on {self}; end it first: cargo lab down --name {name}"),
+            [name, ..] => {
+                bail!("the lab {name} runs on {self}; end it first: cargo lab down --name {name}")
+            }
         }
     }
 }
