@@ -63,7 +63,7 @@ pub fn describe_status(status: ExitStatus) -> String {
 pub fn run(program: &str, args: &[&str], input: Option<&str>, deadline: Deadline) -> Result<Finished> {
     let argv = std::iter::once(program).chain(args.iter().copied()).collect::<Vec<_>>().join(" ");
     log::debug!("running `{argv}`");
-    let mut child = Command::new(program)
+    let mut child = new_command(program)
         .args(args)
         .env("LC_ALL", "C")
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
@@ -95,6 +95,16 @@ pub fn run(program: &str, args: &[&str], input: Option<&str>, deadline: Deadline
     }
 }
 
+/// A command without the resource's parameters in its environment: they may hold passwords, and Pacemaker's tools take
+/// some of them for options (attrd_updater answers for `OCF_RESKEY_CRM_meta_on_node` alone, whatever it is asked).
+fn new_command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OCF_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
 fn read_in_background(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -114,19 +124,13 @@ fn read_in_background(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receive
 /// When it cannot be started.
 pub fn start_daemon(program: &str, args: &[String], output: &File) -> Result<Child> {
     log::debug!("starting `{program} {}`", args.join(" "));
-    let mut command = Command::new(program);
+    let mut command = new_command(program);
     command
         .args(args)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(output.try_clone().context("cannot duplicate a descriptor")?)
         .stderr(output.try_clone().context("cannot duplicate a descriptor")?);
-    for (name, _) in std::env::vars_os() {
-        // The daemon has no use for the resource's parameters, and must not carry its passwords.
-        if name.to_string_lossy().starts_with("OCF_") {
-            command.env_remove(name);
-        }
-    }
     // SAFETY: setsid(2) is async-signal-safe, and nothing else runs between fork and exec.
     unsafe {
         command.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(std::io::Error::from));
