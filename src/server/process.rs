@@ -2,6 +2,7 @@
 //! working directory, never a pid file: InnoDB recovery has none yet, and a stale one names a stranger.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Child;
@@ -144,29 +145,44 @@ impl Starting {
     }
 }
 
-/// The last error in a server's log after `offset`, without its time and thread.
-pub fn last_error(log: &Path, offset: u64) -> Option<String> {
-    use std::io::{Read, Seek, SeekFrom};
+/// Why a server ended, by its log after `offset`: its last error, else its last line.
+fn last_error(log: &Path, offset: u64) -> Option<String> {
+    let text = read_end(log, offset)?;
+    parse_last_error(&text).or_else(|| parse_last_line(&text))
+}
+
+/// The last line of a server's log, for a server that ended by itself or was killed.
+pub fn last_words(log: &Path) -> Option<String> {
+    parse_last_line(&read_end(log, 0)?)
+}
+
+/// The end of a log, from `offset` on if that is not too far back.
+fn read_end(log: &Path, offset: u64) -> Option<String> {
     /// More than this much of a log is not read.
     const MOST: u64 = 256 * 1024;
     let mut file = File::open(log).ok()?;
     let length = file.metadata().ok()?.len();
-    let from = offset.min(length).max(length.saturating_sub(MOST));
-    file.seek(SeekFrom::Start(from)).ok()?;
+    file.seek(SeekFrom::Start(offset.min(length).max(length.saturating_sub(MOST)))).ok()?;
     let mut bytes = Vec::new();
     file.take(MOST).read_to_end(&mut bytes).ok()?;
-    parse_last_error(&String::from_utf8_lossy(&bytes))
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The line that says why: the last `[ERROR]` that is not only the announcement of the end, else the last line.
+/// The line that says why: the last `[ERROR]` that is not only the announcement of the end.
 fn parse_last_error(text: &str) -> Option<String> {
     let errors: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once("[ERROR]")?.1.trim())).collect();
-    let cause = errors
-        .iter()
-        .rev()
-        .find(|line| !line.ends_with("Aborting") && !line.contains("Data Dictionary initialization failed"));
-    let line = cause.or(errors.last()).copied().or_else(|| text.lines().rev().find(|line| !line.trim().is_empty()));
-    line.map(|line| line.trim().chars().take(300).collect())
+    let announces = |line: &str| line.ends_with("Aborting") || line.contains("Data Dictionary initialization failed");
+    let cause = errors.iter().rev().find(|line| !announces(line)).or(errors.last());
+    cause.map(|line| shorten(line))
+}
+
+fn parse_last_line(text: &str) -> Option<String> {
+    text.lines().rev().find(|line| !line.trim().is_empty()).map(shorten)
+}
+
+/// An exit reason is one line that people read.
+fn shorten(line: &str) -> String {
+    line.trim().chars().take(300).collect()
 }
 
 #[cfg(test)]
@@ -200,8 +216,9 @@ mod tests {
         let mysql = "2026-01-01T01:02:03Z 0 [ERROR] [MY-000067] [Server] unknown variable 'a=b'.\n\
                      2026-01-01T01:02:03Z 0 [ERROR] [MY-010119] [Server] Aborting\n";
         assert_eq!(parse_last_error(mysql).as_deref(), Some("[MY-000067] [Server] unknown variable 'a=b'."));
-        assert_eq!(parse_last_error("segfault\n\n").as_deref(), Some("segfault"));
-        assert_eq!(parse_last_error(""), None);
+        assert_eq!(parse_last_error("segfault\n\n"), None);
+        assert_eq!(parse_last_line("segfault\n\n").as_deref(), Some("segfault"));
+        assert_eq!(parse_last_line(""), None);
     }
 
     #[test]

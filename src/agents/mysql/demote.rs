@@ -6,6 +6,7 @@ use super::closing;
 use super::node::Node;
 use super::replicate;
 use super::review;
+use crate::gtid::GtidSet;
 use crate::ocf::exit::{ExitCode, Outcome};
 use crate::server::client::Unavailable;
 use crate::server::process::Daemon;
@@ -16,8 +17,7 @@ pub fn demote(node: &Node) -> Outcome {
         // A failed demote is recorded and aborts the recovery in which it stands; a daemon that is provably dead
         // acknowledges nothing (objection 16).
         log::info!("the server is not running: nothing to close");
-        node.mark().remove()?;
-        return Ok(ExitCode::Success);
+        return closed_by_its_end(node);
     };
     let mut session = match super::monitor::ask(node, daemon) {
         Ok(session) => session,
@@ -30,16 +30,24 @@ pub fn demote(node: &Node) -> Outcome {
         closing::close(&mut session, node.deadline)?;
     }
     node.mark().remove()?;
-    if let Some(cluster) = &node.cluster {
-        // The replicas wait for this position before they receive nothing more.
-        let told = node.record().and_then(|record| {
-            let has = replicate::received(&mut session)?;
-            review::tell(node, cluster, record.as_ref(), true, &Ok(has))
-        });
-        if let Err(error) = told {
-            log::warn!("cannot tell the final position: {error:#}");
-        }
+    let has = replicate::received(&mut session).map_err(|error| format!("{error:#}"));
+    tell_final_position(node, &has);
+    Ok(ExitCode::Success)
+}
+
+/// Tells the replicas what they wait for before they receive nothing more, or that nothing more comes.
+fn tell_final_position(node: &Node, has: &Result<GtidSet, String>) {
+    let Some(cluster) = &node.cluster else { return };
+    let told = node.record().and_then(|record| review::tell(node, cluster, record.as_ref(), true, has));
+    if let Err(error) = told {
+        log::warn!("cannot tell the final position: {error:#}");
     }
+}
+
+/// A daemon that is not running takes no writes.
+fn closed_by_its_end(node: &Node) -> Outcome {
+    node.mark().remove()?;
+    tell_final_position(node, &Err("its server is not running".into()));
     Ok(ExitCode::Success)
 }
 
@@ -50,6 +58,5 @@ fn kill_hung(node: &Node, daemon: Daemon) -> Outcome {
     if !daemon.wait_end(node.deadline) {
         anyhow::bail!("the server (pid {}) does not answer and does not end by SIGKILL", daemon.pid);
     }
-    node.mark().remove()?;
-    Ok(ExitCode::Success)
+    closed_by_its_end(node)
 }

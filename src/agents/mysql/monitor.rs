@@ -11,7 +11,7 @@ use super::{closing, promote, review};
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::pacemaker::Score;
 use crate::server::client::{Session, Unavailable};
-use crate::server::process::Daemon;
+use crate::server::process::{Daemon, last_words};
 
 /// Which monitor this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,10 +151,7 @@ fn withdraw(node: &Node) {
 }
 
 fn report_dead(node: &Node) {
-    let last = crate::server::process::last_error(&node.layout.log, 0);
-    log::error!(
-        "the server is not running{}",
-        last.map(|text| format!("; last error in its log: {text}")).unwrap_or_default()
-    );
+    let words = last_words(&node.layout.log).map(|line| format!("; its log ends with: {line}"));
+    log::error!("the server is not running{}", words.unwrap_or_default());
     withdraw(node);
 }

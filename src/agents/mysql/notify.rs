@@ -19,6 +19,12 @@ use crate::ocf::notify::{Moment, Notification, Operation};
 /// How long a replica waits for the last transactions of a demoted primary.
 const LAST_TRANSACTIONS: Duration = Duration::from_secs(10);
 
+/// How long what a demoted primary told takes to reach the other nodes.
+const TELLING: Duration = Duration::from_secs(2);
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Runs the action: always a success.
 pub fn notify(node: &Node, call: &Invocation) -> Outcome {
     let Some(meta) = &call.cluster else { return Ok(ExitCode::Success) };
@@ -63,20 +69,28 @@ fn await_last_transactions(node: &Node, from: &str) -> Result<()> {
     let vendor = session.dialect().version().vendor;
     let epoch = next_epoch(node.record()?.as_ref());
     let name = position_attribute(&node.resource);
-    let deadline = node.deadline.at_most(LAST_TRANSACTIONS);
-    let mut last = None;
-    let has_all = deadline.wait_for(Duration::from_millis(20), || {
-        if last.is_none() {
-            let told = cluster.told(&name, node.deadline).ok()?;
-            let told = Told::parse(vendor, told.get(from)?).ok().filter(|told| told.epoch == epoch)?;
-            last = told.has.ok();
-        }
-        let last = last.as_ref()?;
-        replicate::received(&mut session).is_ok_and(|mine| mine.contains(last)).then_some(())
+    let told = node.deadline.at_most(TELLING).wait_for(LOOK, || {
+        let told = cluster.told(&name, node.deadline).ok()?;
+        Told::parse(vendor, told.get(from)?).ok().filter(|told| told.epoch == epoch && told.sealed)
     });
+    let last = match told.map(|told| told.has) {
+        Some(Ok(last)) => last,
+        Some(Err(why)) => {
+            log::info!("nothing more comes from {from}: {why}");
+            return Ok(());
+        }
+        None => {
+            log::warn!("{from} was demoted and did not tell its final position");
+            return Ok(());
+        }
+    };
+    let has_all = node
+        .deadline
+        .at_most(LAST_TRANSACTIONS)
+        .wait_for(LOOK, || replicate::received(&mut session).is_ok_and(|mine| mine.contains(&last)).then_some(()));
     match has_all {
         Some(()) => log::info!("has everything that {from} had when it was demoted"),
-        None => log::warn!("did not receive everything that {from} had when it was demoted"),
+        None => log::warn!("did not receive everything that {from} had when it was demoted: {last}"),
     }
     Ok(())
 }

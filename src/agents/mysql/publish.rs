@@ -59,7 +59,9 @@ pub fn publish(node: &Node, view: &View, standing: &Standing) {
     }
     let name = status_attribute(&node.resource);
     if attribute(&name).unwrap_or_default() != standing.status {
-        log::info!("{}", if standing.status.is_empty() { "stopped" } else { &standing.status });
+        if !standing.status.is_empty() {
+            log::info!("{}", standing.status);
+        }
         results.push(match standing.status.as_str() {
             "" => cluster.remove_attribute(&name, node.deadline),
             status => cluster.set_attribute(&name, status, node.deadline),
