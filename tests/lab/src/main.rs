@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rustha_lab::commands::{Which, build_root, down, exec, fault, heal, shell, status, up};
+use rustha_lab::commands::{Which, build_root, down, exec, fault, heal, shell, status, test, up};
 use rustha_lab::{boot, fencing, host, init};
 
 /// Real Pacemaker clusters with MySQL or MariaDB on this machine.
@@ -42,6 +42,9 @@ enum Verb {
     /// Take a lab down, or what is left of one
     #[command(after_help = "Example: cargo lab down --name lab")]
     Down(Which),
+    /// Check everything: formatting, lints, unit tests, the OCF contract, scenarios on real clusters
+    #[command(after_help = "Example: cargo lab test cold-start --root sid")]
+    Test(test::Test),
     /// Build the root file systems nodes are made from; `up` does so by itself
     #[command(after_help = "Example: cargo lab build-root deb12 sid")]
     BuildRoot(build_root::BuildRoot),
@@ -88,6 +91,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Fault(options) => fault::run(&options),
         Verb::Heal(which) => heal::run(&which),
         Verb::Down(which) => down::run(&which),
+        Verb::Test(options) => test::run(&options),
         Verb::BuildRoot(options) => build_root::run(&options),
         Verb::NodeBoot(member) => boot(&member.which.name, &member.node),
         Verb::NodeInit(member) => init(&member.which.name, &member.node),
