@@ -2,13 +2,14 @@
 //! line in `ALL`.
 
 mod cold_start;
+mod contract;
 
 use std::process::ExitCode;
 
 use rustha_lab::scenario::{self, Scenario};
 
 /// All scenarios, in the order in which they are played.
-const ALL: &[&[Scenario]] = &[cold_start::ALL];
+const ALL: &[&[Scenario]] = &[contract::ALL, cold_start::ALL];
 
 fn main() -> ExitCode {
     scenario::main(ALL)

@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         return fencing::agent();
     }
     match run(Cli::parse().verb) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> Result<()> {
+fn run(verb: Verb) -> Result<ExitCode> {
     host::become_root()?;
     match verb {
         Verb::Up(options) => up::run(options),
@@ -91,10 +91,16 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Fault(options) => fault::run(&options),
         Verb::Heal(which) => heal::run(&which),
         Verb::Down(which) => down::run(&which),
-        Verb::Test(options) => test::run(&options),
+        Verb::Test(options) => return test::run(&options).map(good_if),
         Verb::BuildRoot(options) => build_root::run(&options),
         Verb::NodeBoot(member) => boot(&member.which.name, &member.node),
         Verb::NodeInit(member) => init(&member.which.name, &member.node),
         Verb::PowerDaemon(which) => fencing::daemon(&which.name),
     }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// For verbs that judge, and have said already what is not good.
+fn good_if(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
