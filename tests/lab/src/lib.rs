@@ -7,6 +7,7 @@
 //! node      one machine: its first process, its power, the cluster stack on it
 //! roots     what nodes are made from
 //! ledger    a client that writes and keeps account, and watchers that see who is writable
+//! scenario  what tests/cluster is written with: a lab as a bed, its questions and waits; readme: its commands
 //! network, layer, corosync, record, layout   the lab's parts
 //! process, processes, mounts, host, deadline what they stand on
 //! ```
@@ -19,9 +20,11 @@ pub mod fencing;
 pub mod host;
 pub mod ledger;
 pub mod process;
+pub mod scenario;
 
 mod corosync;
 mod fault;
+mod interrupt;
 mod lab;
 mod layer;
 mod layout;
@@ -31,6 +34,7 @@ mod network;
 mod node;
 mod pacemaker;
 mod processes;
+mod readme;
 mod record;
 mod roots;
 mod workspace;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rustha_lab::commands::{Which, build_root, down, exec, fault, heal, shell, status, up};
+use rustha_lab::commands::{Which, build_root, down, exec, fault, heal, shell, status, test, up};
 use rustha_lab::{boot, fencing, host, init};
 
 /// Real Pacemaker clusters with MySQL or MariaDB on this machine.
@@ -42,6 +42,9 @@ enum Verb {
     /// Take a lab down, or what is left of one
     #[command(after_help = "Example: cargo lab down --name lab")]
     Down(Which),
+    /// Check everything: formatting, lints, unit tests, the OCF contract, scenarios on real clusters
+    #[command(after_help = "Example: cargo lab test cold-start --root sid")]
+    Test(test::Test),
     /// Build the root file systems nodes are made from; `up` does so by itself
     #[command(after_help = "Example: cargo lab build-root deb12 sid")]
     BuildRoot(build_root::BuildRoot),
@@ -70,7 +73,7 @@ fn main() -> ExitCode {
         return fencing::agent();
     }
     match run(Cli::parse().verb) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -78,7 +81,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> Result<()> {
+fn run(verb: Verb) -> Result<ExitCode> {
     host::become_root()?;
     match verb {
         Verb::Up(options) => up::run(options),
@@ -88,9 +91,16 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Fault(options) => fault::run(&options),
         Verb::Heal(which) => heal::run(&which),
         Verb::Down(which) => down::run(&which),
+        Verb::Test(options) => return test::run(&options).map(good_if),
         Verb::BuildRoot(options) => build_root::run(&options),
         Verb::NodeBoot(member) => boot(&member.which.name, &member.node),
         Verb::NodeInit(member) => init(&member.which.name, &member.node),
         Verb::PowerDaemon(which) => fencing::daemon(&which.name),
     }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// For verbs that judge, and have said already what is not good.
+fn good_if(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, sleep};
@@ -40,6 +41,7 @@ pub struct Program {
     env: Vec<(String, String)>,
     clean: bool,
     owner: Option<(u32, u32)>,
+    directory: Option<PathBuf>,
     limit: Duration,
 }
 
@@ -52,6 +54,7 @@ impl Program {
             env: Vec::new(),
             clean: false,
             owner: None,
+            directory: None,
             limit: USUAL,
         }
     }
@@ -83,6 +86,12 @@ impl Program {
     /// Runs it as this user and group.
     pub fn owner(mut self, uid: u32, gid: u32) -> Program {
         self.owner = Some((uid, gid));
+        self
+    }
+
+    /// Runs it in this directory.
+    pub fn directory(mut self, directory: &Path) -> Program {
+        self.directory = Some(directory.to_owned());
         self
     }
 
@@ -182,6 +191,9 @@ impl Program {
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some((uid, gid)) = self.owner {
             command.uid(uid).gid(gid);
+        }
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
         }
         command
     }

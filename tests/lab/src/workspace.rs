@@ -11,10 +11,15 @@ use crate::process::Program;
 
 /// This crate's binary.
 const PROGRAM: &str = "rustha-lab";
+/// The test target with the scenarios.
+const SCENARIOS: &str = "cluster";
+/// What a build from nothing may take.
+const BUILDING: Duration = Duration::from_secs(15 * 60);
 
 /// The repository's directory.
 pub(crate) fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let crate_directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_directory.ancestors().nth(2).unwrap_or(crate_directory).to_owned()
 }
 
 /// Builds the product, as it would be delivered.
@@ -32,14 +37,34 @@ pub(crate) fn find_program() -> Result<PathBuf> {
     build(&["--package", PROGRAM, "--bin", PROGRAM])
 }
 
-fn build(what: &[&str]) -> Result<PathBuf> {
+/// Builds the scenarios of tests/cluster.
+pub(crate) fn build_scenarios() -> Result<PathBuf> {
+    // Two executables are reported, the scenarios' and the one they may start; a test's name is in its message.
+    let fixed = ["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"];
+    let program = cargo(&[&fixed[..], &["--package", PROGRAM, "--test", SCENARIOS]].concat());
+    let messages = program.limit(BUILDING).run()?;
+    let own: Vec<_> = messages.lines().filter(|line| line.contains(&format!("\"name\":\"{SCENARIOS}\""))).collect();
+    parse_executable(&own.join("\n")).context("cargo did not say where it put the scenarios")
+}
+
+/// A cargo that works on this source tree, as the user whose it is.
+pub(crate) fn cargo(argv: &[&str]) -> Program {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let manifest = directory().join("Cargo.toml").display().to_string();
-    let fixed = [&cargo, "build", "--quiet", "--manifest-path", &manifest, "--message-format=json-render-diagnostics"];
-    let mut program = Program::new([&fixed[..], what].concat()).limit(Duration::from_secs(15 * 60));
-    if let Some((uid, gid)) = host::invoking_user() {
-        program = program.owner(uid, gid);
+    let program = Program::new([&[cargo.as_str()], argv].concat()).directory(&directory());
+    match host::invoking_user() {
+        Some((uid, gid)) => program.owner(uid, gid),
+        None => program,
     }
+}
+
+/// Where cargo puts what it builds, and tests what they keep.
+pub(crate) fn target() -> PathBuf {
+    host::path_from_env("CARGO_TARGET_DIR").unwrap_or_else(|| directory().join("target"))
+}
+
+fn build(what: &[&str]) -> Result<PathBuf> {
+    let fixed = ["build", "--quiet", "--message-format=json-render-diagnostics"];
+    let program = cargo(&[&fixed[..], what].concat()).limit(BUILDING);
     let messages = program.run()?;
     parse_executable(&messages).with_context(|| format!("{program} did not say where it put the program"))
 }

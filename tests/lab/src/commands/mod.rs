@@ -7,6 +7,7 @@ pub mod fault;
 pub mod heal;
 pub mod shell;
 pub mod status;
+pub mod test;
 pub mod up;
 
 use clap::Args;
