@@ -171,6 +171,10 @@ impl Dialect {
             format!("{name}_CONNECT_RETRY=1"),
             format!("{name}_HEARTBEAT_PERIOD=2"),
         ];
+        if !self.is_mariadb() {
+            // MySQL 8.4 gives up after ten attempts by default; MariaDB's default is 100,000.
+            options.push(format!("{name}_RETRY_COUNT=0"));
+        }
         options.extend(self.tls_options(name, &source.tls));
         let mut statements = vec![format!("SET GLOBAL {}=10", self.net_timeout())];
         if self.is_mariadb() {
@@ -236,6 +240,13 @@ impl Dialect {
     /// Ends a connection.
     pub fn kill(id: u64) -> String {
         format!("KILL CONNECTION {id}")
+    }
+
+    /// Ends the replicas' connections and lets no new ones in, before a shutdown: MySQL otherwise waits more than eight
+    /// seconds for them (measured on 9.7.4: 12 s with a replica, 2 s without). MariaDB does not wait, and has no such
+    /// thing. It is forgotten when the server ends.
+    pub fn end_replicas(self) -> Option<&'static str> {
+        self.is_mysql_from((5, 7, 5)).then_some("SET GLOBAL offline_mode=1")
     }
 
     /// Asks the server to shut down cleanly.

@@ -21,7 +21,7 @@ use crate::ocf::exit::OcfError;
 use crate::pacemaker::{Cluster, Score, View};
 use crate::server::client::Session;
 use crate::server::dialect::Source;
-use crate::server::rows::ReplicaStatus;
+use crate::server::rows::{Receiver, ReplicaStatus, ServerState};
 
 /// How long it is waited for the receiver to connect after an attachment.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -63,7 +63,7 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
 }
 
 fn judge(node: &Node, status: Option<&ReplicaStatus>, source: &Source) -> health::Verdict {
-    let connected = status.is_some_and(|status| status.receiver == crate::server::rows::Receiver::Running);
+    let connected = status.is_some_and(|status| status.receiver == Receiver::Running);
     health::decide(&Facts {
         status,
         source_host: &source.host,
@@ -102,7 +102,7 @@ fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> R
 }
 
 /// What a server needs before it can be part of replication by GTID.
-pub fn unfit(state: &crate::server::rows::ServerState) -> Option<String> {
+pub fn unfit(state: &ServerState) -> Option<String> {
     let needs = [
         (state.log_bin, "log_bin is off: set it in the option file's group [mysqld]"),
         (state.log_updates, "log_slave_updates (log_replica_updates) is off"),
@@ -123,7 +123,9 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
     let own = own_score(cluster, view);
     let record = node.record()?;
     let position = broken.clone().map_or_else(|| replicate::received(session), |_| Ok(state.executed.clone()))?;
-    tell(node, cluster, record.as_ref(), false, &broken.clone().map_or(Ok(position.clone()), Err))?;
+    // Without a receiver nothing more comes; what a survivor told before a promotion must not be taken back.
+    let sealed = status.as_ref().is_none_or(|status| status.receiver == Receiver::Stopped);
+    tell(node, cluster, record.as_ref(), sealed, &broken.clone().map_or(Ok(position.clone()), Err))?;
     if let Some(why) = broken {
         return Ok(Standing::excluded(&why));
     }

@@ -85,5 +85,8 @@ fn shut_down(node: &Node, daemon: Daemon, deadline: Deadline) -> anyhow::Result<
     {
         log::warn!("shut down while it was open for writes: {error:#}");
     }
+    if let Some(statement) = session.dialect().end_replicas() {
+        session.execute("end the replicas' connections", statement)?;
+    }
     session.execute("shut down", Dialect::SHUTDOWN)
 }
