@@ -2,14 +2,35 @@
 //! line in `ALL`.
 
 mod cold_start;
+mod configuration;
 mod contract;
+mod failover;
+mod maintenance;
+mod replicas;
+mod switchover;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use rustha_lab::Root;
 use rustha_lab::scenario::{self, Scenario};
 
 /// All scenarios, in the order in which they are played.
-const ALL: &[&[Scenario]] = &[contract::ALL, cold_start::ALL];
+const ALL: &[&[Scenario]] = &[
+    contract::ALL,
+    cold_start::ALL,
+    failover::ALL,
+    switchover::ALL,
+    replicas::ALL,
+    maintenance::ALL,
+    configuration::ALL,
+];
+
+/// MariaDB with Pacemaker 2.1.5, and MySQL with Pacemaker 3.0.3.
+const BOTH: &[Root] = &[Root::Deb12, Root::Sid];
+
+/// How long a cluster may take to be whole again after anything.
+const WHOLE: Duration = Duration::from_secs(90);
 
 fn main() -> ExitCode {
     scenario::main(ALL)

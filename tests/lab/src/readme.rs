@@ -12,12 +12,15 @@ use crate::workspace;
 pub(crate) enum Tool {
     /// crmsh.
     Crm,
+    /// pcs.
+    Pcs,
 }
 
 impl Tool {
     fn marker(self) -> &'static str {
         match self {
             Tool::Crm => "<!-- lab: crm -->",
+            Tool::Pcs => "<!-- lab: pcs -->",
         }
     }
 }
@@ -54,6 +57,8 @@ mod tests {
 
     #[test]
     fn the_readme_has_the_commands() {
-        assert!(read_commands(Tool::Crm).unwrap().contains("ocf:rustha:mysql"));
+        for tool in [Tool::Crm, Tool::Pcs] {
+            assert!(read_commands(tool).unwrap().contains("ocf:rustha:mysql"));
+        }
     }
 }

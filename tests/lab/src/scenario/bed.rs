@@ -75,6 +75,21 @@ impl Bed {
         self.wait_healthy(Duration::from_secs(90)).context("after the README's commands")
     }
 
+    /// The same with this replaced by that in the README's commands.
+    pub fn standard_configuration_with(&self, this: &str, that: &str) -> Result<String> {
+        let commands = read_commands(Tool::Crm)?;
+        ensure!(commands.contains(this), "the README's commands do not contain {this}");
+        run_commands(&self.lab, &commands.replace(this, that))?;
+        self.wait_healthy(Duration::from_secs(90)).context("after the README's commands")
+    }
+
+    /// Runs the README's pcs commands on db1, and waits until the cluster is healthy. Returns the promoted one's
+    /// node.
+    pub fn pcs_configuration(&self) -> Result<String> {
+        run_commands(&self.lab, &read_commands(Tool::Pcs)?)?;
+        self.wait_healthy(Duration::from_secs(90)).context("after the README's pcs commands")
+    }
+
     /// Starts a client that writes through the service address, its timeline going to the standard output.
     /// Returns once a write was acknowledged.
     pub fn ledger(&self) -> Result<Ledger> {
@@ -206,14 +221,19 @@ fn one_promoted(view: &View) -> Result<Option<String>> {
 /// Runs the README's crm commands on db1, as they are printed. Returns them.
 pub(crate) fn run_readme(lab: &Lab) -> Result<String> {
     let commands = read_commands(Tool::Crm)?;
+    run_commands(lab, &commands)?;
+    Ok(commands)
+}
+
+fn run_commands(lab: &Lab, commands: &str) -> Result<()> {
     let node = lab.node("db1")?;
-    node.write_file("/root/configure.sh", &commands, 0o600)?;
+    node.write_file("/root/configure.sh", commands, 0o600)?;
     let output = node.exec(&["bash", "-e", "/root/configure.sh"], Duration::from_secs(60))?;
     // crmsh prints what it refuses and may still end with 0.
     let said = output.stdout.clone() + &output.stderr;
     let refused = said.lines().any(|line| line.starts_with("ERROR"));
     ensure!(output.status.success() && !refused, "the README's commands fail: {}: {}", output.status, said.trim());
-    Ok(commands)
+    Ok(())
 }
 
 /// What a ledger is told that writes through this lab's service address.

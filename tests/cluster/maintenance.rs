@@ -1,0 +1,83 @@
+//! The operator takes over for a while.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rustha_lab::Fault;
+use rustha_lab::scenario::{Bed, Scenario};
+
+use crate::{BOTH, WHOLE};
+
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "maintenance",
+        about: "Maintenance mode and a reprobe change nothing; a failover after it works (resource-agents#859).",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        run: maintenance,
+    },
+    Scenario {
+        name: "adoption",
+        about: "Objection 25: the cluster's stack is restarted under running servers, without marks: all stay as they are.",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        run: adoption,
+    },
+];
+
+fn set_maintenance(bed: &Bed, on: bool) -> Result<()> {
+    let value = if on { "true" } else { "false" };
+    let argv = ["crm_attribute", "--type", "crm_config", "--name", "maintenance-mode", "--update", value];
+    bed.whole_node()?.run(&argv).map(drop)
+}
+
+fn maintenance(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration()?;
+    let ledger = bed.ledger()?;
+    ledger.mark("maintenance mode, and a reprobe");
+    set_maintenance(bed, true)?;
+    bed.whole_node()?.run(&["crm_resource", "--refresh"])?;
+    std::thread::sleep(Duration::from_secs(5));
+    set_maintenance(bed, false)?;
+    let now = bed.wait_healthy(WHOLE)?;
+    ensure!(now == primary, "the primary moved to {now} by a maintenance");
+    ensure!(
+        ledger.last_gap().is_none_or(|gap| gap.length() < Duration::from_secs(1)),
+        "writes paused during maintenance"
+    );
+    ledger.mark(&format!("kill-daemon {primary}"));
+    bed.lab().fault(Fault::KillDaemon, &primary)?;
+    bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
+    ledger.wait_until_written(Duration::from_secs(20))?;
+    bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
+    bed.wait_healthy(WHOLE)?;
+    bed.finish(ledger, &bed.names()).map(drop)
+}
+
+/// Marks and scores are lost, as when another agent was in charge before: the one writable server is taken over with its
+/// clients.
+fn adoption(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration()?;
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+    set_maintenance(bed, true)?;
+    std::thread::sleep(Duration::from_secs(2));
+    ledger.mark("the cluster's stack is stopped on all nodes");
+    for node in bed.lab().nodes() {
+        node.stop_stack()?;
+        node.run(&["sh", "-c", "rm -f /run/resource-agents/rustha-*"])?;
+    }
+    for node in bed.lab().nodes() {
+        node.start_stack()?;
+    }
+    ledger.mark("and started again");
+    bed.wait("the primary found again", WHOLE, || Ok(bed.promoted()?.filter(|node| *node == primary)))?;
+    set_maintenance(bed, false)?;
+    let now = bed.wait_healthy(WHOLE)?;
+    ensure!(now == primary, "the primary moved to {now}");
+    ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+    let verdict = bed.finish(ledger, &bed.names())?;
+    verdict.assert_gap_within(Duration::from_secs(1))
+}

@@ -1,0 +1,71 @@
+//! What a replica may and may not be.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rustha_lab::Fault;
+use rustha_lab::scenario::{Bed, Scenario};
+
+use crate::{BOTH, WHOLE};
+
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "broken-replica",
+        about: "Invariant 3: a replica whose SQL thread failed says so and is never promoted (resource-agents#1377).",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        run: broken_replica,
+    },
+    Scenario {
+        name: "writable-replica",
+        about: "Invariant 2: a replica that somebody opens for writes by hand is closed by its next monitor.",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        run: writable_replica,
+    },
+];
+
+fn broken_replica(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration()?;
+    let broken = bed.others(&primary)[0].to_string();
+    let ledger = bed.ledger()?;
+    // A table that only this replica has: creating it on the primary fails here.
+    let open =
+        if bed.lab().root().vendor() == rustha_lab::Vendor::MySql { "SET GLOBAL super_read_only=0;" } else { "" };
+    bed.node(&broken)?.sql(&format!("{open} SET sql_log_bin=0; CREATE TABLE app.broken (id INT)"))?;
+    bed.node(&primary)?.sql("CREATE TABLE app.broken (id INT)")?;
+    let status = bed.wait("the broken replica excluded", Duration::from_secs(40), || {
+        let score = bed.attribute(&broken, "master-p_db")?;
+        let status = bed.attribute(&broken, "p_db-status")?.unwrap_or_default();
+        Ok((score.as_deref() == Some("-INFINITY")).then_some(status))
+    })?;
+    ensure!(status.contains("SQL thread stopped: error 1050"), "{broken} does not say why: {status}");
+    ensure!(bed.attribute(&broken, "readable")?.as_deref() == Some("0"), "{broken} is said to be readable");
+    ledger.mark(&format!("kill-daemon {primary}, with {broken} broken"));
+    bed.lab().fault(Fault::KillDaemon, &primary)?;
+    let promoted = bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
+    ensure!(promoted != broken, "the broken replica {broken} was promoted");
+    ledger.wait_until_written(Duration::from_secs(20))?;
+    let whole = bed.others(&broken);
+    bed.wait(&format!("{primary} a replica"), WHOLE, || {
+        Ok(bed.attribute(&primary, "master-p_db")?.filter(|score| score == "100"))
+    })?;
+    bed.finish(ledger, &whole).map(drop)
+}
+
+fn writable_replica(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration()?;
+    let opened = bed.others(&primary)[0].to_string();
+    let node = bed.node(&opened)?;
+    node.sql("SET GLOBAL read_only=0")?;
+    bed.wait(&format!("{opened} closed again"), Duration::from_secs(30), || {
+        Ok((node.sql("SELECT @@global.read_only")?.trim() != "0").then_some(()))
+    })?;
+    let now = bed.wait_healthy(WHOLE)?;
+    ensure!(now == primary, "the primary moved to {now}");
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+    bed.finish(ledger, &bed.names()).map(drop)
+}
