@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, ensure};
 
 use crate::fault::{self, Fault};
 use crate::layout::{CLIENT, CLIENT_ADDRESS, LABS, Layout, VIP};
@@ -66,6 +66,14 @@ impl Lab {
             format!("the lab {name} did not come up; what there is of it goes with: cargo lab down --name {name}")
         })?;
         Ok(lab)
+    }
+
+    /// Fails if there is a lab of this name: for those who would take down on a failure what is not theirs.
+    pub(crate) fn refuse_existing(name: &str) -> Result<()> {
+        match Layout::new(name)?.state().exists() {
+            true => Err(taken(name)),
+            false => Ok(()),
+        }
     }
 
     /// Finds a lab that is up.
@@ -186,16 +194,18 @@ impl Lab {
     }
 }
 
+/// What there is to say to who asks for a name that is taken.
+fn taken(name: &str) -> Error {
+    anyhow!(
+        "a lab {name} is there already; look at it with: cargo lab status --name {name}, end it with: cargo lab down --name {name}"
+    )
+}
+
 /// Takes the lab's name. Making the directory is the lock: of two who try, one fails.
 fn claim(layout: &Layout) -> Result<()> {
     layer::make_directory(Path::new(LABS))?;
     match fs::create_dir(layout.state()) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let name = layout.name();
-            bail!(
-                "a lab {name} is there already; look at it with: cargo lab status --name {name}, end it with: cargo lab down --name {name}"
-            )
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(taken(layout.name())),
         other => other.with_context(|| format!("cannot make {}", layout.state().display())),
     }
 }

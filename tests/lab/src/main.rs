@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rustha_lab::commands::{Which, build_root, down, exec, fault, heal, shell, status, test, up};
+use rustha_lab::commands::{Which, build_root, demo, down, exec, fault, heal, shell, status, test, up};
 use rustha_lab::{boot, fencing, host, init};
 
 /// Real Pacemaker clusters with MySQL or MariaDB on this machine.
@@ -21,6 +21,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// See a failover: a cluster of three, a client writing, the primary killed
+    #[command(after_help = "Example: cargo lab demo --root sid --keep")]
+    Demo(demo::Demo),
     /// Make a lab; returns when all its nodes are online
     #[command(after_help = "Example: cargo lab up --root sid --fencing")]
     Up(up::Up),
@@ -91,6 +94,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Fault(options) => fault::run(&options),
         Verb::Heal(which) => heal::run(&which),
         Verb::Down(which) => down::run(&which),
+        Verb::Demo(options) => return demo::run(&options).map(good_if),
         Verb::Test(options) => return test::run(&options).map(good_if),
         Verb::BuildRoot(options) => build_root::run(&options),
         Verb::NodeBoot(member) => boot(&member.which.name, &member.node),

@@ -1,11 +1,13 @@
 //! The verbs of `cargo lab`, one file each.
 
 pub mod build_root;
+pub mod demo;
 pub mod down;
 pub mod exec;
 pub mod fault;
 pub mod heal;
 pub mod shell;
+mod stage;
 pub mod status;
 pub mod test;
 pub mod up;

@@ -93,7 +93,7 @@ impl Bed {
     /// Starts a client that writes through the service address, its timeline going to the standard output.
     /// Returns once a write was acknowledged.
     pub fn ledger(&self) -> Result<Ledger> {
-        let ledger = Ledger::start(options(&self.lab, Printer::on_stdout().into_sink()))?;
+        let ledger = Ledger::start(writing(&self.lab, Printer::on_stdout().into_sink()))?;
         ledger.wait_until_written(Duration::from_secs(30)).context("a ledger just started")?;
         Ok(ledger)
     }
@@ -101,7 +101,7 @@ impl Bed {
     /// Ends the writing and judges it: nothing acknowledged was lost, there was one writer and one service
     /// address at any time, writes flow, and these nodes hold the same data.
     pub fn finish(&self, ledger: Ledger, nodes: &[&str]) -> Result<Verdict> {
-        let mut source = options(&self.lab, Box::new(|_| ())).source();
+        let mut source = writing(&self.lab, Box::new(|_| ())).source();
         source.nodes.retain(|node| nodes.contains(&node.name.as_str()));
         ensure!(source.nodes.len() == nodes.len(), "not all nodes of the lab: {}", nodes.join(" "));
         let record = ledger.stop()?;
@@ -155,6 +155,14 @@ impl Bed {
     /// address is where it belongs, nothing failed and nothing is under way. Returns the promoted one's node.
     pub fn wait_healthy(&self, time: Duration) -> Result<String> {
         self.wait("a healthy cluster", time, || self.check_health().map(Some))
+    }
+
+    /// Waits, after a fault that stops the writes, until they flow again, and then until the cluster is healthy.
+    /// Returns the promoted one's node.
+    pub fn wait_recovered(&self, ledger: &Ledger, time: Duration) -> Result<String> {
+        let deadline = Deadline::after(time);
+        ledger.wait_until_written(time).context("after the fault")?;
+        self.wait_healthy(deadline.left())
     }
 
     /// The promoted instance's node if the cluster is healthy; else the error says what it lacks.
@@ -228,8 +236,8 @@ fn run_commands(lab: &Lab, commands: &str) -> Result<()> {
     Ok(())
 }
 
-/// A ledger's options for this lab.
-pub(crate) fn options(lab: &Lab, sink: Sink) -> Options {
+/// What a ledger is told that writes through this lab's service address.
+pub(crate) fn writing(lab: &Lab, sink: Sink) -> Options {
     let node = |node: &Node| ledger::Node {
         name: node.name().to_owned(),
         address: IpAddr::V4(node.address()),

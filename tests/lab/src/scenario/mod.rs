@@ -8,6 +8,7 @@ mod program;
 use anyhow::Result;
 
 pub use bed::{Bed, RESOURCE, VIP_RESOURCE};
+pub(crate) use bed::{run_readme, writing};
 pub use crm_mon::Role;
 pub use program::main;
 pub(crate) use program::{Listed, parse_list};
