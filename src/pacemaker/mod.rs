@@ -78,8 +78,9 @@ impl Cluster {
     pub fn set_score(&self, score: Score, deadline: Deadline) -> Result<()> {
         log::info!("promotion score of {} on {}: {score}", self.resource, self.node);
         let promotion = format!("--promotion={}", self.resource);
-        let value = score.to_string();
-        let args = ["--node", &self.node, &promotion, "--lifetime", "reboot", "--update", &value];
+        // In one word: in two, 2.1.5 takes -INFINITY for the options -I, -N, -F and so on.
+        let update = format!("--update={score}");
+        let args = ["--node", &self.node, &promotion, "--lifetime", "reboot", &update];
         exec::run("crm_attribute", &args, None, deadline)?.success().map(drop)
     }
 
@@ -99,7 +100,8 @@ impl Cluster {
     /// # Errors
     /// When the tool fails.
     pub fn set_attribute(&self, name: &str, value: &str, deadline: Deadline) -> Result<()> {
-        let args = ["--node", &self.node, "--name", name, "--update", value];
+        let update = format!("--update={value}");
+        let args = ["--node", &self.node, "--name", name, &update];
         exec::run("attrd_updater", &args, None, deadline)?.success().map(drop)
     }
 
@@ -117,7 +119,8 @@ impl Cluster {
     /// # Errors
     /// When the tool fails.
     pub fn tell(&self, name: &str, value: &str, deadline: Deadline) -> Result<()> {
-        let args = ["--node", &self.node, "--private", "--name", name, "--update", value];
+        let update = format!("--update={value}");
+        let args = ["--node", &self.node, "--private", "--name", name, &update];
         exec::run("attrd_updater", &args, None, deadline)?.success().map(drop)
     }
 
@@ -154,7 +157,8 @@ impl Cluster {
     /// When the tool fails, or the record read back is another: then somebody else wrote it.
     pub fn write_record(&self, value: &str, deadline: Deadline) -> Result<()> {
         let name = self.record_name();
-        let args = ["--type", "crm_config", "--set-name", PROPERTY_SET, "--name", &name, "--update", value];
+        let update = format!("--update={value}");
+        let args = ["--type", "crm_config", "--set-name", PROPERTY_SET, "--name", &name, &update];
         exec::run("crm_attribute", &args, None, deadline)?.success()?;
         match self.read_record(deadline)? {
             Some(written) if written == value => Ok(()),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use rustha_lab::Root;
 use rustha_lab::scenario::{Bed, Scenario};
+use rustha_lab::{Daemon, Root};
 
 use crate::WHOLE;
 
@@ -25,7 +25,40 @@ pub const ALL: &[Scenario] = &[
         nodes: 3,
         run: secret,
     },
+    Scenario {
+        name: "reload",
+        about: "A changed max_slave_lag restarts nothing; node attributes say under which address a primary is reached.",
+        roots: &[Root::Deb12, Root::Sid],
+        long: false,
+        nodes: 3,
+        run: reload,
+    },
 ];
+
+fn reload(bed: &Bed) -> Result<()> {
+    for node in bed.lab().nodes() {
+        let address = node.address().to_string();
+        let argv = ["crm_attribute", "--node", node.name(), "--name", "p_db_mysql_master_IP", "--update", &address];
+        node.run(&argv)?;
+    }
+    let primary = bed.standard_configuration()?;
+    let address = bed.node(&primary)?.address().to_string();
+    let pids =
+        |bed: &Bed| -> Result<Vec<_>> { bed.lab().nodes().iter().map(|node| node.pids_of(Daemon::Database)).collect() };
+    let before = pids(bed)?;
+    let argv = ["crm_resource", "--resource", "p_db", "--set-parameter", "max_slave_lag", "--parameter-value", "60"];
+    bed.whole_node()?.run(&argv)?;
+    std::thread::sleep(Duration::from_secs(5));
+    bed.wait_healthy(WHOLE)?;
+    ensure!(pids(bed)? == before, "a server was restarted for a parameter that needs no restart");
+    for name in bed.others(&primary) {
+        let status = bed.attribute(name, "p_db-status")?.unwrap_or_default();
+        ensure!(status == format!("replica of {address}"), "{name} does not use the node attribute: {status}");
+    }
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+    bed.finish(ledger, &bed.names()).map(drop)
+}
 
 fn pcs(bed: &Bed) -> Result<()> {
     bed.pcs_configuration()?;
@@ -33,6 +66,11 @@ fn pcs(bed: &Bed) -> Result<()> {
     ledger.wait_for_acknowledged(100, Duration::from_secs(20))?;
     bed.finish(ledger, &bed.names()).map(drop)
 }
+
+/// Where the password must not be: configuration and attributes, logs, files of state, arguments of processes. The
+/// brackets keep the search from finding itself.
+const SEARCH: &str = "cibadmin --query | grep -o 'repl-secre[t]'; grep -rl 'repl-secre[t]' /var/log /run /tmp; \
+                      for file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $file; echo; done | grep 'repl-secre[t]'";
 
 fn secret(bed: &Bed) -> Result<()> {
     const PASSWORD: &str = "repl-secret";
@@ -49,11 +87,8 @@ fn secret(bed: &Bed) -> Result<()> {
     ledger.wait_for_acknowledged(100, Duration::from_secs(20))?;
     bed.wait_healthy(WHOLE)?;
     for node in bed.lab().nodes() {
-        let found = node.exec(
-            &["sh", "-c", &format!("cibadmin --query | grep -c {PASSWORD}; grep -rl {PASSWORD} /var/log /run /tmp 2>/dev/null; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'mysqld.*{PASSWORD}'")],
-            Duration::from_secs(20),
-        )?;
-        ensure!(found.stdout.trim() == "0", "the password is to be found on {}: {}", node.name(), found.stdout);
+        let found = node.exec(&["sh", "-c", SEARCH], Duration::from_secs(20))?;
+        ensure!(found.stdout.trim().is_empty(), "the password is to be found on {}: {}", node.name(), found.stdout);
     }
     ensure!(bed.promoted()?.as_ref() == Some(&promoted), "the primary moved");
     bed.finish(ledger, &bed.names()).map(drop)

@@ -7,6 +7,7 @@ mod contract;
 mod failover;
 mod maintenance;
 mod replicas;
+mod server;
 mod switchover;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ use rustha_lab::scenario::{self, Scenario};
 /// All scenarios, in the order in which they are played.
 const ALL: &[&[Scenario]] = &[
     contract::ALL,
+    server::ALL,
     cold_start::ALL,
     failover::ALL,
     switchover::ALL,

@@ -1,0 +1,93 @@
+//! The agent and one server, without a configured cluster: what start, stop and monitor say when something is wrong.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rustha_lab::process::Output;
+use rustha_lab::scenario::{Bed, Scenario};
+use rustha_lab::{Daemon, Fault, Node};
+
+use crate::BOTH;
+
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "server-start-fails",
+        about: "start fails at once when the daemon dies, with the last error of its log as the reason.",
+        roots: BOTH,
+        long: false,
+        nodes: 1,
+        run: start_fails,
+    },
+    Scenario {
+        name: "server-hangs",
+        about: "monitor reports a hung daemon and stop ends it, both within their time.",
+        roots: BOTH,
+        long: false,
+        nodes: 1,
+        run: hangs,
+    },
+    Scenario {
+        name: "server-busy",
+        about: "Too many connections are no failure; a clean stop and a start after it work.",
+        roots: BOTH,
+        long: false,
+        nodes: 1,
+        run: busy,
+    },
+];
+
+const AGENT: &str = "/usr/lib/ocf/resource.d/rustha/mysql";
+
+fn call(node: &Node, action: &str, parameters: &[&str]) -> Result<Output> {
+    let fixed = [
+        "env",
+        "OCF_RESOURCE_INSTANCE=p_db",
+        "OCF_RESKEY_CRM_meta_timeout=30000",
+        "OCF_RESKEY_CRM_meta_interval=10000",
+    ];
+    node.exec(&[&fixed[..], parameters, &[AGENT, action]].concat(), Duration::from_secs(40))
+}
+
+fn expect(node: &Node, action: &str, code: i32) -> Result<()> {
+    let output = call(node, action, &[])?;
+    ensure!(output.status.code() == Some(code), "{action}: {} instead of {code}: {}", output.status, output.stderr);
+    Ok(())
+}
+
+fn start_fails(bed: &Bed) -> Result<()> {
+    let node = bed.node("db1")?;
+    let start = Instant::now();
+    let output = call(node, "start", &["OCF_RESKEY_additional_parameters=--no-such-option=1"])?;
+    ensure!(output.status.code() == Some(1), "start: {}: {}", output.status, output.stderr);
+    let reason = output.stderr.lines().find(|line| line.starts_with("ocf-exit-reason:")).unwrap_or_default();
+    ensure!(reason.contains("unknown variable 'no-such-option=1'"), "the reason does not say why: {reason}");
+    ensure!(start.elapsed() < Duration::from_secs(10), "start took {:?} to fail", start.elapsed());
+    expect(node, "monitor", 7)
+}
+
+fn hangs(bed: &Bed) -> Result<()> {
+    let node = bed.node("db1")?;
+    expect(node, "start", 0)?;
+    bed.lab().fault(Fault::HangDaemon, "db1")?;
+    let start = Instant::now();
+    expect(node, "monitor", 1)?;
+    expect(node, "stop", 0)?;
+    ensure!(start.elapsed() < Duration::from_secs(10), "monitor and stop took {:?}", start.elapsed());
+    ensure!(node.pids_of(Daemon::Database)?.is_empty(), "the daemon is still there");
+    expect(node, "monitor", 7)
+}
+
+fn busy(bed: &Bed) -> Result<()> {
+    let node = bed.node("db1")?;
+    expect(node, "start", 0)?;
+    node.sql("SET GLOBAL max_connections=10")?;
+    // More clients than the server takes; also the one that is kept for the administrator is used up.
+    let hold = "for i in $(seq 14); do (mysql -e 'SELECT SLEEP(20)' >/dev/null 2>&1 &); done; sleep 1; mysql -e 'SELECT 1' 2>&1 || true";
+    let refused = node.exec(&["sh", "-c", hold], Duration::from_secs(20))?;
+    ensure!(refused.stdout.contains("1040"), "the server is not busy: {}", refused.stdout);
+    expect(node, "monitor", 0)?;
+    expect(node, "stop", 0)?;
+    expect(node, "start", 0)?;
+    expect(node, "stop", 0)?;
+    expect(node, "stop", 0)
+}
