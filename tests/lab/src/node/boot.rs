@@ -1,8 +1,8 @@
 //! `rustha-lab node-boot`: makes a node's namespaces and its first process, waits until that says it is ready,
 //! and leaves it alone. A program of its own, because what enters a namespace does not come out again.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -21,12 +21,14 @@ pub fn boot(lab: &str, name: &str) -> Result<()> {
     setns(netns, CloneFlags::CLONE_NEWNET).context("cannot enter the node's network")?;
     let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWPID;
     unshare(own).context("cannot make the node's namespaces")?;
+    // Opened now: the first process will change the root directory of the mount namespace both are in, and it may be
+    // quicker than the next line here.
+    let mut pid_file = File::create(node.pid_file()).context("cannot note the first process")?;
     let mut argv = vec!["/proc/self/exe"];
     argv.extend(node.init_arguments());
     // The first child after unshare(CLONE_NEWPID) is the new namespace's first process.
     let mut child = Program::new(argv).spawn_piped(console)?;
-    // Noted now: the first process is about to change the root directory of the mount namespace both are in.
-    fs::write(node.pid_file(), format!("{}\n", child.id())).context("cannot note the first process")?;
+    writeln!(pid_file, "{}", child.id()).context("cannot note the first process")?;
     let mut word = String::new();
     if let Some(pipe) = child.stdout.take() {
         BufReader::new(pipe).read_line(&mut word)?;
