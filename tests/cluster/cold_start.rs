@@ -64,7 +64,8 @@ fn used(bed: &Bed) -> Result<()> {
 
 fn late_joiner(bed: &Bed) -> Result<()> {
     bed.lab().fault(Fault::PowerOff, "db3")?;
-    let primary = bed.standard_configuration()?;
+    let user = "replication_user=repl";
+    let primary = bed.standard_configuration_with(user, &format!("{user} cold_start_timeout=10s"))?;
     ensure!(primary != "db3", "db3 is off");
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(200, Duration::from_secs(20))?;

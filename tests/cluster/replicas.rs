@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use rustha_lab::Fault;
 use rustha_lab::scenario::{Bed, Scenario};
+use rustha_lab::{Fault, Vendor};
 
 use crate::{BOTH, WHOLE};
 
@@ -31,17 +31,22 @@ fn broken_replica(bed: &Bed) -> Result<()> {
     let primary = bed.standard_configuration()?;
     let broken = bed.others(&primary)[0].to_string();
     let ledger = bed.ledger()?;
-    // A table that only this replica has: creating it on the primary fails here.
-    let open =
-        if bed.lab().root().vendor() == rustha_lab::Vendor::MySql { "SET GLOBAL super_read_only=0;" } else { "" };
-    bed.node(&broken)?.sql(&format!("{open} SET sql_log_bin=0; CREATE TABLE app.broken (id INT)"))?;
-    bed.node(&primary)?.sql("CREATE TABLE app.broken (id INT)")?;
+    // A row that only this replica has: inserting it on the primary fails here. (A table would not do: MariaDB
+    // replicates CREATE TABLE as CREATE OR REPLACE, slave_ddl_exec_mode.)
+    bed.node(&primary)?.sql("CREATE TABLE app.broken (id INT PRIMARY KEY)")?;
+    let replica = bed.node(&broken)?;
+    bed.wait("the table on the replica", Duration::from_secs(10), || {
+        replica.sql("SELECT * FROM app.broken").map(Some)
+    })?;
+    let open = if bed.lab().root().vendor() == Vendor::MySql { "SET GLOBAL super_read_only=0;" } else { "" };
+    replica.sql(&format!("{open} SET sql_log_bin=0; INSERT INTO app.broken VALUES (1)"))?;
+    bed.node(&primary)?.sql("INSERT INTO app.broken VALUES (1)")?;
     let status = bed.wait("the broken replica excluded", Duration::from_secs(40), || {
         let score = bed.attribute(&broken, "master-p_db")?;
         let status = bed.attribute(&broken, "p_db-status")?.unwrap_or_default();
         Ok((score.as_deref() == Some("-INFINITY")).then_some(status))
     })?;
-    ensure!(status.contains("SQL thread stopped: error 1050"), "{broken} does not say why: {status}");
+    ensure!(status.contains("SQL thread stopped: error 1062"), "{broken} does not say why: {status}");
     ensure!(bed.attribute(&broken, "readable")?.as_deref() == Some("0"), "{broken} is said to be readable");
     ledger.mark(&format!("kill-daemon {primary}, with {broken} broken"));
     bed.lab().fault(Fault::KillDaemon, &primary)?;

@@ -3,6 +3,8 @@
 use nix::sys::signal::Signal;
 
 use super::closing;
+use super::decide::position::Told;
+use super::decide::record::next_epoch;
 use super::node::Node;
 use super::replicate;
 use super::review;
@@ -31,14 +33,16 @@ pub fn demote(node: &Node) -> Outcome {
     }
     node.mark().remove()?;
     let has = replicate::received(&mut session).map_err(|error| format!("{error:#}"));
-    tell_final_position(node, &has);
+    tell_final_position(node, has);
     Ok(ExitCode::Success)
 }
 
 /// Tells the replicas what they wait for before they receive nothing more, or that nothing more comes.
-fn tell_final_position(node: &Node, has: &Result<GtidSet, String>) {
+fn tell_final_position(node: &Node, has: Result<GtidSet, String>) {
     let Some(cluster) = &node.cluster else { return };
-    let told = node.record().and_then(|record| review::tell(node, cluster, record.as_ref(), true, has));
+    let told = node.record().and_then(|record| {
+        review::tell(node, cluster, &Told { epoch: next_epoch(record.as_ref()), sealed: true, has })
+    });
     if let Err(error) = told {
         log::warn!("cannot tell the final position: {error:#}");
     }
@@ -47,7 +51,7 @@ fn tell_final_position(node: &Node, has: &Result<GtidSet, String>) {
 /// A daemon that is not running takes no writes.
 fn closed_by_its_end(node: &Node) -> Outcome {
     node.mark().remove()?;
-    tell_final_position(node, &Err("its server is not running".into()));
+    tell_final_position(node, Err("its server is not running".into()));
     Ok(ExitCode::Success)
 }
 

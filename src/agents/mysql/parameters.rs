@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn defaults_are_valid() {
-        let config = read(&[]).ok().expect("valid");
+        let config = read(&[]).expect("valid");
         assert_eq!((config.replication_port, config.max_lag), (3306, Some(3600)));
         assert!(config.fallback_logins.is_empty(), "without a password only the socket is tried");
     }
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn addresses_are_given_by_node() {
-        let config = read(&[("replication_host_map", "db1:10.0.0.1; db2:fd00::2")]).ok().expect("valid");
+        let config = read(&[("replication_host_map", "db1:10.0.0.1; db2:fd00::2")]).expect("valid");
         assert_eq!(config.mapped_address("db2"), Some("fd00::2"));
         assert_eq!(config.mapped_address("db3"), None);
     }
@@ -284,6 +284,6 @@ mod tests {
     #[test]
     fn options_for_the_server_keep_their_quoted_spaces() {
         let config = read(&[("additional_parameters", "--skip-name-resolve --init-connect='SET NAMES utf8'")]);
-        assert_eq!(config.ok().expect("valid").additional, ["--skip-name-resolve", "--init-connect=SET NAMES utf8"]);
+        assert_eq!(config.expect("valid").additional, ["--skip-name-resolve", "--init-connect=SET NAMES utf8"]);
     }
 }

@@ -183,5 +183,5 @@ pub fn tell_survivors_position(node: &Node, deadline: Deadline) -> Result<()> {
             Ok(replicate::received(&mut session)?)
         }
     };
-    super::review::tell(node, cluster, record.as_ref(), true, &has)
+    super::review::tell(node, cluster, &Told { epoch: next_epoch(record.as_ref()), sealed: true, has })
 }

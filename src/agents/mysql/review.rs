@@ -21,6 +21,7 @@ use crate::ocf::exit::OcfError;
 use crate::pacemaker::{Cluster, Score, View};
 use crate::server::client::Session;
 use crate::server::dialect::Source;
+use crate::server::process::Daemon;
 use crate::server::rows::{Receiver, ReplicaStatus, ServerState};
 
 /// How long it is waited for the receiver to connect after an attachment.
@@ -125,7 +126,8 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
     let position = broken.clone().map_or_else(|| replicate::received(session), |_| Ok(state.executed.clone()))?;
     // Without a receiver nothing more comes; what a survivor told before a promotion must not be taken back.
     let sealed = status.as_ref().is_none_or(|status| status.receiver == Receiver::Stopped);
-    tell(node, cluster, record.as_ref(), sealed, &broken.clone().map_or(Ok(position.clone()), Err))?;
+    let has = broken.clone().map_or(Ok(position.clone()), Err);
+    tell(node, cluster, &Told { epoch: next_epoch(record.as_ref()), sealed, has })?;
     if let Some(why) = broken {
         return Ok(Standing::excluded(&why));
     }
@@ -133,53 +135,69 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
         // It was a good replica when its primary went: it stays a candidate.
         return Ok(Standing { score: own, status: "replica, its primary is gone".into(), readable: false });
     }
-    Ok(cold_start(node, session, cluster, view, record.as_ref(), position)?)
+    let facts = Unled { node, cluster, view, record: record.as_ref(), mine: position };
+    facts.cold_start(session)
 }
 
-/// Applies the cold start's rule to what the instances have told.
-fn cold_start(
-    node: &Node,
-    session: &Session,
-    cluster: &Cluster,
-    view: &View,
-    record: Option<&Record>,
+/// An instance of a cluster in which nobody is promoted.
+struct Unled<'a> {
+    node: &'a Node,
+    cluster: &'a Cluster,
+    view: &'a View,
+    record: Option<&'a Record>,
     mine: GtidSet,
-) -> Result<Standing> {
-    let vendor = session.dialect().version().vendor;
-    let mut positions = BTreeMap::new();
-    let mut heard = 1;
-    let told = cluster.told(&position_attribute(&node.resource), node.deadline)?;
-    for (name, text) in told.iter().filter(|(name, _)| **name != cluster.node && view.instances.contains_key(*name)) {
-        match Told::parse(vendor, text) {
-            Ok(told) if told.epoch == next_epoch(record) => {
-                heard += 1;
-                positions.extend(told.has.ok().map(|set| (name.clone(), set)));
+}
+
+impl Unled<'_> {
+    /// Applies the cold start's rule to what the instances have told.
+    fn cold_start(&self, session: &Session) -> Result<Standing> {
+        let heard = self.hear(session)?;
+        let verdict = cold_start::decide(&ColdStart {
+            me: &self.cluster.node,
+            record: self.record,
+            heard: heard.len(),
+            positions: &heard.into_iter().filter_map(|(name, has)| Some((name, has.ok()?))).collect(),
+            expected: self.node.clone_max.unwrap_or(self.view.instances.len()),
+            eligible_elsewhere: self.eligible_elsewhere(),
+            waited: self.node.daemon().map_or(Duration::ZERO, Daemon::age),
+            patience: self.node.config.cold_start_timeout,
+        });
+        Ok(match verdict {
+            cold_start::Verdict::Offer(why) => {
+                Standing { score: Some(FIRST), status: format!("candidate: {why}"), readable: false }
             }
-            Ok(_) => {}
-            Err(why) => log::warn!("{name} told something that cannot be read: {why}"),
-        }
+            cold_start::Verdict::Wait(why) => {
+                Standing { score: None, status: format!("waiting: {why}"), readable: false }
+            }
+        })
     }
-    positions.insert(cluster.node.clone(), mine);
-    let eligible = view.instances.keys().find(|name| {
-        **name != cluster.node
-            && view.attribute(name, &cluster.score_attribute()).is_some_and(|score| score == REPLICA.to_string())
-    });
-    let verdict = cold_start::decide(&ColdStart {
-        me: &cluster.node,
-        record,
-        positions: &positions,
-        heard,
-        expected: node.clone_max.unwrap_or(view.instances.len()),
-        eligible_elsewhere: eligible.map(String::as_str),
-        waited: node.daemon().map_or(Duration::ZERO, |daemon| daemon.age()),
-        patience: node.config.cold_start_timeout,
-    });
-    Ok(match verdict {
-        cold_start::Verdict::Offer(why) => {
-            Standing { score: Some(FIRST), status: format!("candidate: {why}"), readable: false }
+
+    /// What each instance told for the promotion that comes next, this one among them.
+    fn hear(&self, session: &Session) -> Result<BTreeMap<String, Result<GtidSet, String>>> {
+        let vendor = session.dialect().version().vendor;
+        let told = self.cluster.told(&position_attribute(&self.node.resource), self.node.deadline)?;
+        let mut heard = BTreeMap::new();
+        for (name, text) in told.iter().filter(|(name, _)| self.view.instances.contains_key(*name)) {
+            match Told::parse(vendor, text) {
+                Ok(told) if told.epoch == next_epoch(self.record) => {
+                    heard.insert(name.clone(), told.has);
+                }
+                Ok(_) => {}
+                Err(why) => log::warn!("{name} told something that cannot be read: {why}"),
+            }
         }
-        cold_start::Verdict::Wait(why) => Standing { score: None, status: format!("waiting: {why}"), readable: false },
-    })
+        heard.insert(self.cluster.node.clone(), Ok(self.mine.clone()));
+        Ok(heard)
+    }
+
+    /// A running replica elsewhere that may be promoted.
+    fn eligible_elsewhere(&self) -> Option<&str> {
+        let is_eligible = |name: &str| {
+            self.view.attribute(name, &self.cluster.score_attribute()).is_some_and(|score| score == REPLICA.to_string())
+        };
+        let others = self.view.instances.keys().filter(|name| **name != self.cluster.node);
+        others.map(String::as_str).find(|name| is_eligible(name))
+    }
 }
 
 fn own_score(cluster: &Cluster, view: &View) -> Option<Score> {
@@ -191,14 +209,7 @@ fn own_score(cluster: &Cluster, view: &View) -> Option<Score> {
 ///
 /// # Errors
 /// When the cluster cannot be told.
-pub fn tell(
-    node: &Node,
-    cluster: &Cluster,
-    record: Option<&Record>,
-    sealed: bool,
-    has: &Result<GtidSet, String>,
-) -> Result<()> {
-    let told = Told { epoch: next_epoch(record), sealed, has: has.clone() };
+pub fn tell(node: &Node, cluster: &Cluster, told: &Told) -> Result<()> {
     cluster.tell(&position_attribute(&node.resource), &told.to_string(), node.deadline)
 }
 

@@ -21,14 +21,14 @@ pub fn boot(lab: &str, name: &str) -> Result<()> {
     setns(netns, CloneFlags::CLONE_NEWNET).context("cannot enter the node's network")?;
     let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWPID;
     unshare(own).context("cannot make the node's namespaces")?;
-    // Opened now: the first process will change the root directory of the mount namespace both are in, and it may be
-    // quicker than the next line here.
-    let mut pid_file = File::create(node.pid_file()).context("cannot note the first process")?;
+    // Opened before there is a first process: that changes the root directory of the mount namespace both are in, and
+    // with it the meaning of every path here.
+    let mut note = File::create(node.pid_file()).context("cannot note the first process")?;
     let mut argv = vec!["/proc/self/exe"];
     argv.extend(node.init_arguments());
     // The first child after unshare(CLONE_NEWPID) is the new namespace's first process.
     let mut child = Program::new(argv).spawn_piped(console)?;
-    writeln!(pid_file, "{}", child.id()).context("cannot note the first process")?;
+    writeln!(note, "{}", child.id()).context("cannot note the first process")?;
     let mut word = String::new();
     if let Some(pipe) = child.stdout.take() {
         BufReader::new(pipe).read_line(&mut word)?;

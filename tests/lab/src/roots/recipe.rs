@@ -117,13 +117,15 @@ pub fn option_file(vendor: Vendor, server_id: usize, host: &str) -> String {
         Vendor::MariaDb => {
             "log_slave_updates = ON\ngtid_strict_mode = ON\nperformance_schema = OFF\n\
              rpl_semi_sync_master_enabled = ON\nrpl_semi_sync_slave_enabled = ON\n\
-             rpl_semi_sync_master_wait_point = AFTER_SYNC\nrpl_semi_sync_master_timeout = 10000\n"
+             rpl_semi_sync_master_wait_point = AFTER_SYNC\nrpl_semi_sync_master_timeout = 10000\n\
+             rpl_semi_sync_master_wait_no_slave = OFF\n"
         }
         Vendor::MySql => {
             "gtid_mode = ON\nenforce_gtid_consistency = ON\nlog_replica_updates = ON\n\
              plugin_load_add = semisync_source.so\nplugin_load_add = semisync_replica.so\n\
              loose_rpl_semi_sync_source_enabled = ON\nloose_rpl_semi_sync_replica_enabled = ON\n\
              loose_rpl_semi_sync_source_wait_point = AFTER_SYNC\nloose_rpl_semi_sync_source_timeout = 10000\n\
+             loose_rpl_semi_sync_source_wait_no_replica = OFF\n\
              mysqlx = OFF\n"
         }
     };
