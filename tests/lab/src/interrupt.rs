@@ -6,11 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal};
 
 use crate::process::Program;
 use crate::workspace;
 
+/// How one is interrupted.
+const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 /// As shells do for a program that was interrupted.
 const INTERRUPTED: i32 = 130;
 
@@ -19,7 +21,7 @@ static LAB: Mutex<Option<String>> = Mutex::new(None);
 
 /// From now on an interrupt takes down the lab named with [`protect`], if any. Call it before any thread exists.
 pub(crate) fn watch() -> Result<()> {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+    let signals = SigSet::from_iter(SIGNALS);
     signals.thread_block().context("cannot block signals")?;
     thread::spawn(move || {
         if signals.wait().is_ok() {
@@ -37,6 +39,12 @@ pub(crate) fn protect(lab: Option<&str>) {
 fn end() -> ! {
     if let (Some(lab), Ok(program)) = (lock().take(), workspace::find_program()) {
         eprintln!("\ninterrupted: taking the lab {lab} down");
+        // timeout(1) signals twice and people press Ctrl-C twice: half a lab would remain. What is ignored stays
+        // ignored in the program that this becomes.
+        for signal in SIGNALS {
+            // SAFETY: ignoring a signal installs no handler, so no code of ours runs in one.
+            let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
+        }
         // Becoming the other program ends all threads of this one, which would go on building the lab.
         let down = Program::new([program.display().to_string().as_str(), "down", "--name", &lab]);
         eprintln!("error: {:#}", down.become_it());
