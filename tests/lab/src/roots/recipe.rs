@@ -118,7 +118,8 @@ pub fn option_file(vendor: Vendor, server_id: usize, host: &str) -> String {
             "log_slave_updates = ON\ngtid_strict_mode = ON\nperformance_schema = OFF\n\
              rpl_semi_sync_master_enabled = ON\nrpl_semi_sync_slave_enabled = ON\n\
              rpl_semi_sync_master_wait_point = AFTER_SYNC\nrpl_semi_sync_master_timeout = 10000\n\
-             rpl_semi_sync_master_wait_no_slave = OFF\n"
+             rpl_semi_sync_master_wait_no_slave = OFF\n\
+             rpl_semi_sync_slave_kill_conn_timeout = 1\n"
         }
         Vendor::MySql => {
             "gtid_mode = ON\nenforce_gtid_consistency = ON\nlog_replica_updates = ON\n\
