@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::decide::role::{Role, Stray, decide_role, decide_stray};
 use super::node::Node;
@@ -47,6 +47,16 @@ fn observe(node: &Node, daemon: Daemon, kind: Kind) -> Outcome {
             log::warn!("the server lives, but has too many connections for the agent");
             return Ok(if is_marked { ExitCode::RunningPromoted } else { ExitCode::Success });
         }
+        // A wrong password is the agent's trouble and not the server's: to restart it would mend nothing.
+        Err(denied @ Unavailable::Denied(_)) => {
+            log::error!("the server lives, but its state is unknown: {denied}");
+            return Ok(match (is_marked, kind.is_probe) {
+                (true, true) => ExitCode::RunningPromoted,
+                (true, false) => ExitCode::DegradedPromoted,
+                (false, true) => ExitCode::Success,
+                (false, false) => ExitCode::Degraded,
+            });
+        }
         Err(other) => return Err(OcfError::generic(other.to_string()).into()),
     };
     if kind.is_deep
@@ -59,7 +69,10 @@ fn observe(node: &Node, daemon: Daemon, kind: Kind) -> Outcome {
         return probe(node, role);
     }
     match role {
-        Role::Primary => primary(node),
+        Role::Primary => {
+            tell(node, &Standing::primary());
+            Ok(ExitCode::RunningPromoted)
+        }
         Role::ClosedPrimary => closed_primary(node),
         Role::Replica => replica(node, &mut session),
         Role::Strayed => strayed(node, &mut session, daemon),
@@ -81,35 +94,41 @@ pub fn ask(node: &Node, daemon: Daemon) -> Result<Session, Unavailable> {
 /// server, and a primary without one would be demoted (resource-agents#859).
 fn probe(node: &Node, role: Role) -> Outcome {
     match role {
-        Role::Primary | Role::Strayed => primary(node),
+        Role::Primary | Role::Strayed => {
+            tell(node, &Standing::primary());
+            Ok(ExitCode::RunningPromoted)
+        }
         Role::ClosedPrimary => Ok(ExitCode::RunningPromoted),
         Role::Replica => Ok(ExitCode::Success),
     }
 }
 
-fn primary(node: &Node) -> Outcome {
-    if let Some(view) = node.view()? {
-        publish(node, &view, &Standing::primary());
+/// Tells the cluster. That it cannot be told now is no failure of the server.
+fn tell(node: &Node, standing: &Standing) {
+    match node.view() {
+        Ok(Some(view)) => publish(node, &view, standing),
+        Ok(None) => {}
+        Err(error) => log::warn!("cannot tell the cluster: {error:#}"),
     }
-    Ok(ExitCode::RunningPromoted)
 }
 
 fn closed_primary(node: &Node) -> Outcome {
     let status = "primary, but somebody closed it for writes (read_only)";
-    if let Some(view) = node.view()? {
-        publish(node, &view, &Standing { status: status.into(), ..Standing::primary() });
-    }
+    tell(node, &Standing { status: status.into(), ..Standing::primary() });
     log::warn!("{status}: SET GLOBAL read_only=0 opens it");
     Ok(ExitCode::DegradedPromoted)
 }
 
 fn replica(node: &Node, session: &mut Session) -> Outcome {
-    match review::review(node, session)? {
-        Standing { score: Some(Score::Never), status, .. } => {
-            log::debug!("{status}");
-            Ok(ExitCode::Degraded)
+    match review::review(node, session) {
+        Ok(Standing { score: Some(Score::Never), .. }) => Ok(ExitCode::Degraded),
+        Ok(_) => Ok(ExitCode::Success),
+        Err(error) => {
+            // The cluster's trouble is no failure of the server; its own is one, and shows again here.
+            session.state().context("the server does not say its state any more")?;
+            log::warn!("not all is known of this replica: {error:#}");
+            Ok(ExitCode::Success)
         }
-        _ => Ok(ExitCode::Success),
     }
 }
 
