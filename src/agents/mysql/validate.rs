@@ -14,7 +14,10 @@ use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 /// Runs the action. Level 0 looks at the parameters only, level 10 also at this node (OCF 1.1).
 pub fn validate(call: &Invocation, time: Duration) -> Outcome {
     Config::read(call)?;
-    refuse_unsuited_clone(call)?;
+    // A tool that is about to create the resource validates it before it is a clone.
+    if call.cluster.as_ref().is_some_and(|meta| meta.promotable) {
+        refuse_unsuited_clone(call)?;
+    }
     if call.check_level.is_none_or(|level| level < 10) {
         return Ok(ExitCode::Success);
     }

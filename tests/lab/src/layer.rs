@@ -31,12 +31,12 @@ pub(crate) fn lay_out(layout: &Layout, record: &Record, rustha: &Path) -> Result
 
 /// The product's links under /usr/lib/ocf, as they are in the source tree.
 fn lay_out_agents(layer: &Path) -> Result<()> {
-    let from = workspace::directory().join("ocf/resource.d");
+    let from = workspace::directory().join("ocf");
     if !from.exists() {
         return Ok(());
     }
-    make_directory(&layer.join("usr/lib/ocf/resource.d"))?;
-    let to = layer.join("usr/lib/ocf/resource.d");
+    make_directory(&layer.join("usr/lib/ocf"))?;
+    let to = layer.join("usr/lib/ocf");
     let copy = [PathBuf::from("cp"), "-rP".into(), "--no-preserve=ownership".into(), from.join("."), to];
     Program::new(copy).run().map(drop)
 }

@@ -108,7 +108,18 @@ impl Bed {
         let verdict = record.verdict(&FinalData::settled(&source, SETTLING)?);
         println!("{verdict}");
         verdict.assert_sound()?;
+        self.assert_pacemaker_at_ease()?;
         Ok(verdict)
+    }
+
+    /// Pacemaker's own daemons found nothing that they take for impossible: an agent's meta-data can be such a thing.
+    fn assert_pacemaker_at_ease(&self) -> Result<()> {
+        for node in self.lab.nodes().iter().filter(|node| node.is_on()) {
+            let grep = ["grep", "--max-count=1", "fatal assertion", "/var/log/pacemaker/pacemaker.log"];
+            let found = node.exec(&grep, LOOK)?;
+            ensure!(found.stdout.is_empty(), "{}: {}", node.name(), found.stdout.trim());
+        }
+        Ok(())
     }
 
     /// Asks until there is an answer. Questions that fail are asked again, as a cluster in trouble answers
