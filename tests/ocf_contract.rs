@@ -96,6 +96,17 @@ fn convention_2_start_and_a_thorough_validation_fail_with_everything_missing() {
 }
 
 #[test]
+fn convention_2_stop_and_monitor_work_with_parameters_that_are_wrong() {
+    for (name, value) in [("replication_port", "much"), ("credentials", "/no/such/file"), ("max_slave_lag", "-1")] {
+        let machine = Machine::bare().with(&format!("OCF_RESKEY_{name}"), value);
+        assert_eq!(machine.call(&["stop"]).code, SUCCESS, "{name}");
+        assert_eq!(machine.call(&["monitor"]).code, NOT_RUNNING, "{name}");
+        let started = machine.call(&["start"]);
+        assert!([ERR_ARGS, ERR_CONFIGURED].contains(&started.code), "{name}: {}", started.stderr);
+    }
+}
+
+#[test]
 fn convention_3_stop_of_a_stopped_instance_is_a_success_and_can_be_repeated() {
     let machine = Machine::bare();
     assert_eq!((machine.call(&["stop"]).code, machine.call(&["stop"]).code), (SUCCESS, SUCCESS));

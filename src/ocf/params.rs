@@ -128,35 +128,31 @@ impl<'a> Reader<'a> {
         (!value.is_empty()).then(|| value.to_string())
     }
 
-    /// A yes or no; no if it is not given and has no default.
+    /// A yes or no; no if it is not given and has no default, the default if it is wrong.
     pub fn boolean(&mut self, name: &str) -> bool {
-        let Some(text) = self.text(name) else { return false };
-        match text.to_ascii_lowercase().as_str() {
-            "yes" | "true" | "1" | "on" | "y" | "ja" => true,
-            "no" | "false" | "0" | "off" | "n" => false,
-            _ => {
-                self.wrong.push(format!("{name} must be true or false, not '{text}'"));
-                false
-            }
-        }
+        self.read(name, "true or false", parse_boolean).unwrap_or_default()
     }
 
-    /// A whole number, 0 or more; 0 if it is wrong (it is reported then).
+    /// A whole number, 0 or more; the default if it is wrong.
     pub fn integer(&mut self, name: &str) -> u64 {
-        let text = self.text(name).unwrap_or_default();
-        text.parse().unwrap_or_else(|_| {
-            self.wrong.push(format!("{name} must be a whole number, not '{text}'"));
-            0
-        })
+        self.read(name, "a whole number", |text| text.parse().ok()).unwrap_or_default()
     }
 
-    /// A time.
+    /// A time; the default if it is wrong.
     pub fn time(&mut self, name: &str) -> Duration {
-        let text = self.text(name).unwrap_or_default();
-        parse_time(&text).unwrap_or_else(|| {
-            self.wrong.push(format!("{name} must be a time such as 30s or 2min, not '{text}'"));
-            Duration::ZERO
-        })
+        self.read(name, "a time such as 30s or 2min", parse_time).unwrap_or_default()
+    }
+
+    /// The value given, or else the default; a wrong value is recorded, and the default taken.
+    fn read<T>(&mut self, name: &str, what: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let text = self.text(name)?;
+        let value = parse(&text);
+        if value.is_none() {
+            self.wrong.push(format!("{name} must be {what}, not '{text}'"));
+            let definition = self.definitions.iter().find(|parameter| parameter.name == name);
+            return definition.and_then(|parameter| parse(parameter.default?));
+        }
+        value
     }
 
     /// Records that a value is wrong in a way that only the agent knows.
@@ -178,6 +174,15 @@ impl<'a> Reader<'a> {
 
 /// What the CIB holds in place of a secret; the executor replaces it (Pacemaker, `cibsecret`).
 const SECRET_PLACEHOLDER: &str = "lrm://";
+
+/// The words that OCF agents take for yes and no.
+fn parse_boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "1" | "on" | "y" | "ja" => Some(true),
+        "no" | "false" | "0" | "off" | "n" => Some(false),
+        _ => None,
+    }
+}
 
 /// A time as Pacemaker writes it: a number with `ms`, `s`, `m`, `min` or `h`, seconds if there is no unit.
 pub fn parse_time(text: &str) -> Option<Duration> {

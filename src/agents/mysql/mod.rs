@@ -80,10 +80,13 @@ impl Agent for Mysql {
         if action == Action::ValidateAll {
             return validate::validate(call, time);
         }
-        let node = match Node::gather(call, time) {
-            Ok(node) => node,
-            Err(error) => return without_configuration(action, error),
-        };
+        let node = Node::gather(call, time)?;
+        if let Some(trouble) = &node.trouble {
+            match action {
+                Action::Start | Action::Promote | Action::ReloadAgent => return Err(trouble.clone().into()),
+                _ => log::error!("{trouble}"),
+            }
+        }
         match action {
             Action::Start => validate::refuse_unsuited_clone(call).and_then(|()| {
                 validate::say_deprecated(call);
@@ -101,14 +104,4 @@ impl Agent for Mysql {
             Action::MetaData | Action::ValidateAll => Ok(ExitCode::Success),
         }
     }
-}
-
-/// With a configuration that cannot be used nothing is running that this agent started, or nothing that can be said
-/// about it: notify never fails, everything else says what is wrong.
-fn without_configuration(action: Action, error: anyhow::Error) -> Outcome {
-    if action == Action::Notify {
-        log::warn!("{error:#}");
-        return Ok(ExitCode::Success);
-    }
-    Err(error)
 }

@@ -120,6 +120,10 @@ fn closed_primary(node: &Node) -> Outcome {
 }
 
 fn replica(node: &Node, session: &mut Session) -> Outcome {
+    if node.trouble.is_some() {
+        // Nothing is changed about its replication by parameters that are wrong.
+        return Ok(ExitCode::Degraded);
+    }
     match review::review(node, session) {
         Ok(Standing { score: Some(Score::Never), .. }) => Ok(ExitCode::Degraded),
         Ok(_) => Ok(ExitCode::Success),
@@ -143,7 +147,9 @@ fn strayed(node: &Node, session: &mut Session, daemon: Daemon) -> Outcome {
     match decide_stray(promoted.contains(&me), elsewhere, view.unmanaged) {
         Stray::Adopt => {
             log::warn!("the primary was opened for writes before this agent was in charge: it is taken over as it is");
-            promote::adopt(node, session, daemon)?;
+            if let Err(error) = promote::adopt(node, session, daemon) {
+                log::warn!("not yet taken over, the next monitor tries again: {error:#}");
+            }
             publish(node, &view, &Standing::primary());
             Ok(ExitCode::RunningPromoted)
         }

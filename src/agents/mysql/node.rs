@@ -10,7 +10,7 @@ use super::mark::Mark;
 use super::parameters::Config;
 use crate::deadline::Deadline;
 use crate::ocf::env::Invocation;
-use crate::ocf::exit::OcfError;
+use crate::ocf::exit::{ExitCode, OcfError};
 use crate::pacemaker::{Cluster, View};
 use crate::server::client::{Access, Login, Session, Unavailable, read_credentials};
 use crate::server::dialect::Source;
@@ -26,6 +26,8 @@ pub struct Node {
     pub resource: String,
     /// The parameters.
     pub config: Config,
+    /// What is wrong with the parameters: start, promote and reload-agent fail with it, stop and monitor go on.
+    pub trouble: Option<OcfError>,
     /// The server's files.
     pub layout: Layout,
     /// The cluster; `None` when the call does not come from one.
@@ -40,12 +42,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// Reads the parameters and finds the server's files.
+    /// Reads the parameters and finds the server's files, as far as that is possible; what is wrong stands in
+    /// `trouble`.
     ///
     /// # Errors
-    /// Wrong parameters, or a credentials file that cannot be used.
+    /// When this node's name in the cluster cannot be found out.
     pub fn gather(call: &Invocation, time: Duration) -> Result<Self> {
-        let config = Config::read(call)?;
+        let (config, mut trouble) = Config::read_leniently(call);
         let layout = Layout::find(&config.given);
         let deadline = Deadline::after(time.saturating_sub(reserve(time)));
         let cluster = match &call.cluster {
@@ -53,8 +56,10 @@ impl Node {
             None => None,
         };
         let mut logins = Vec::new();
-        if let Some(path) = &config.credentials {
-            logins.push(read_credentials(path)?);
+        match config.credentials.as_deref().map(read_credentials) {
+            Some(Ok(login)) => logins.push(login),
+            Some(Err(error)) => trouble = trouble.or(Some(OcfError::new(ExitCode::Args, format!("{error:#}")))),
+            None => {}
         }
         logins.push(Login { user: "root".into(), password: None });
         logins.extend(config.fallback_logins.iter().cloned());
@@ -64,6 +69,7 @@ impl Node {
             clone_max: call.cluster.as_ref().and_then(|meta| meta.clone_max),
             run_dir: call.run_dir.clone(),
             config,
+            trouble,
             layout,
             cluster,
             deadline,

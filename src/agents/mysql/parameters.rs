@@ -135,6 +135,13 @@ impl Config {
     /// # Errors
     /// All wrong values, in one error.
     pub fn read(call: &Invocation) -> Result<Self, OcfError> {
+        let (config, wrong) = Self::read_leniently(call);
+        wrong.map_or(Ok(config), Err)
+    }
+
+    /// Reads the call's parameters, with defaults for those that are wrong, and what is wrong with them: a server must
+    /// be stopped and looked at also with a configuration with which it could not be started.
+    pub fn read_leniently(call: &Invocation) -> (Self, Option<OcfError>) {
         let mut reader = Reader::new(PARAMETERS, &call.params);
         let path = |reader: &mut Reader<'_>, name| reader.text(name).map(PathBuf::from);
         let given = Given {
@@ -159,7 +166,7 @@ impl Config {
             replication_password: reader.text("replication_passwd").unwrap_or_default(),
             replication_port: u16::try_from(port).unwrap_or_else(|_| {
                 reader.wrong(format!("replication_port must be at most 65535, not {port}"));
-                0
+                3306
             }),
             tls: read_tls(&mut reader),
             host_map: read_host_map(&mut reader),
@@ -168,8 +175,7 @@ impl Config {
             cold_start_timeout: reader.time("cold_start_timeout"),
         };
         reader.boolean("evict_outdated_slaves");
-        reader.finish()?;
-        Ok(config)
+        (config, reader.finish().err())
     }
 
     /// The address of a node that was said as a parameter.

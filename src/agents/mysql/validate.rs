@@ -22,6 +22,9 @@ pub fn validate(call: &Invocation, time: Duration) -> Outcome {
         return Ok(ExitCode::Success);
     }
     let node = Node::gather(call, time)?;
+    if let Some(trouble) = node.trouble {
+        return Err(trouble.into());
+    }
     start::validate(&node)?;
     if node.daemon().is_some() {
         let mut session = node.quick_session()?;
