@@ -95,7 +95,7 @@ impl Dialect {
     pub fn state(self) -> &'static str {
         if self.is_mariadb() {
             "SELECT @@global.read_only AS read_only, NULL AS super_read_only, @@global.log_bin AS log_bin, \
-             @@global.log_slave_updates AS log_updates, @@global.server_id AS server_id, NULL AS server_uuid, \
+             @@global.log_slave_updates AS log_updates, @@global.server_id AS server_id, @@global.server_id AS server_uuid, \
              'ON' AS gtid_mode, @@global.gtid_binlog_pos AS executed, @@global.gtid_slave_pos AS replicated"
         } else if self.is_mysql_from((8, 0, 26)) {
             "SELECT @@global.read_only AS read_only, @@global.super_read_only AS super_read_only, \
@@ -314,14 +314,14 @@ pub mod code {
     pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
     /// ER_NO_SUCH_THREAD: a connection that was to be killed has ended by itself.
     pub const NO_SUCH_THREAD: u16 = 1094;
-    /// ER_MASTER_FATAL_ERROR_READING_BINLOG: the source cannot give what this replica asks for, because it purged it
+    /// ER_MASTER_FATAL_ERROR_READING_BINLOG, and MySQL 8's ER_SERVER_SOURCE_FATAL_ERROR_READING_BINLOG: the source cannot give what this replica asks for, because it purged it
     /// or because this replica has something that the source has not.
-    pub const SOURCE_FATAL: u16 = 1236;
+    pub const SOURCE_FATAL: &[u16] = &[1236, 13114];
     /// What a receiver reports while its source cannot be reached: CR_CONNECTION_ERROR, CR_CONN_HOST_ERROR,
     /// CR_UNKNOWN_HOST, CR_SERVER_GONE_ERROR, CR_SERVER_LOST, CR_SERVER_LOST_EXTENDED, ER_NET_READ_ERROR,
-    /// ER_SERVER_SHUTDOWN, ER_CON_COUNT_ERROR, ER_SLAVE_MASTER_COM_FAILURE, ER_SLAVE_RECEIVER_* .
+    /// ER_SERVER_SHUTDOWN, ER_CON_COUNT_ERROR, ER_CONNECT_TO_FOREIGN_DATA_SOURCE.
     pub const SOURCE_UNREACHABLE: &[u32] =
-        &[2002, 2003, 2005, 2006, 2013, 2055, 1158, 1159, 1160, 1161, 1053, 1040, 1429, 13117];
+        &[2002, 2003, 2005, 2006, 2013, 2055, 1158, 1159, 1160, 1161, 1053, 1040, 1429];
 }
 
 /// A text as an SQL literal. Quotes are doubled; a backslash is doubled as well, as all servers here run without

@@ -137,6 +137,11 @@ impl Starting {
         Ok(Self { child, log: log.to_path_buf(), log_offset })
     }
 
+    /// The process.
+    pub fn daemon(&self) -> Option<Daemon> {
+        Daemon::of(i32::try_from(self.child.id()).ok()?)
+    }
+
     /// How it ended, if it did: the status, and the last error in its log.
     pub fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;

@@ -44,7 +44,7 @@ pub struct ServerState {
     pub log_updates: bool,
     /// The number that must differ on each node.
     pub server_id: u64,
-    /// MySQL: the identity in the GTIDs of what is written here.
+    /// The identity in the GTIDs of what is written here: MySQL's server_uuid, MariaDB's server_id.
     pub server_uuid: Option<String>,
     /// Every transaction has a GTID.
     pub gtid: bool,

@@ -33,7 +33,8 @@ pub fn close(session: &mut Session, deadline: Deadline) -> Result<()> {
             Err(_) => log::info!("ended {} clients that kept the server open for writes", end_clients(session)?),
         }
     }
-    if session.state()?.is_writable() {
+    let state = session.state()?;
+    if state.is_writable() || state.super_read_only == Some(false) {
         bail!("the server is still open for writes after it was closed");
     }
     log::info!("closed for writes, ended {} clients", end_clients(session)?);

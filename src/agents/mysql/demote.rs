@@ -1,5 +1,7 @@
 //! demote: closes writes, in the action itself, and tells the replicas the final position.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
 use super::closing;
@@ -13,6 +15,9 @@ use crate::ocf::exit::{ExitCode, Outcome};
 use crate::server::client::Unavailable;
 use crate::server::process::Daemon;
 
+/// How long a server that does not listen any more may take to end by itself.
+const SHUTDOWN: Duration = Duration::from_secs(10);
+
 /// Runs the action.
 pub fn demote(node: &Node) -> Outcome {
     let Some(daemon) = node.daemon() else {
@@ -24,13 +29,15 @@ pub fn demote(node: &Node) -> Outcome {
     let mut session = match super::monitor::ask(node, daemon) {
         Ok(session) => session,
         Err(Unavailable::Silent(_)) => return kill_hung(node, daemon),
+        // It is shutting down, or hangs without its socket.
+        Err(Unavailable::NotListening(_)) if daemon.wait_end(node.deadline.at_most(SHUTDOWN)) => {
+            return closed_by_its_end(node);
+        }
+        Err(Unavailable::NotListening(_)) => return kill_hung(node, daemon),
         Err(other) => return Err(other.into()),
     };
-    if !session.state()?.is_writable() {
-        log::info!("already closed for writes");
-    } else {
-        closing::close(&mut session, node.deadline)?;
-    }
+    // Also one that is read-only already: privileged clients may still write there.
+    closing::close(&mut session, node.deadline)?;
     node.mark().remove()?;
     let has = replicate::received(&mut session).map_err(|error| format!("{error:#}"));
     tell_final_position(node, has);

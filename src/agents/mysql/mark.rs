@@ -1,4 +1,5 @@
-//! The mark that promote leaves: it names the running daemon by pid and start time, so that no restart inherits it.
+//! The marks that start and promote leave: each names the running daemon by pid and start time, so that no restart
+//! inherits it.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -12,9 +13,22 @@ use crate::server::process::Daemon;
 pub struct Mark(PathBuf);
 
 impl Mark {
-    /// The mark of this resource, whether it is there or not.
+    /// The mark of this resource's promotion, whether it is there or not.
     pub fn of(run_dir: &Path, resource: &str) -> Self {
         Self(run_dir.join(format!("rustha-{resource}.promoted")))
+    }
+
+    /// The mark of this resource's start: by it the daemon is found again when an option file that was changed or
+    /// broken since says another data directory.
+    pub fn of_start(run_dir: &Path, resource: &str) -> Self {
+        Self(run_dir.join(format!("rustha-{resource}.started")))
+    }
+
+    /// The daemon that it names, if that still lives.
+    pub fn daemon(&self) -> Option<Daemon> {
+        let text = fs::read_to_string(&self.0).ok()?;
+        let daemon = Daemon::of(text.split_whitespace().next()?.parse().ok()?)?;
+        self.is_of(daemon).then_some(daemon)
     }
 
     /// Whether it is there, and names this daemon.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::decide::role::{Role, Stray, decide_role, decide_stray};
+use super::decide::role::{Role, Stray, decide_role, decide_stray, is_probed_as_primary};
 use super::node::Node;
 use super::publish::{Standing, publish};
 use super::{closing, promote, review};
@@ -94,13 +94,27 @@ pub fn ask(node: &Node, daemon: Daemon) -> Result<Session, Unavailable> {
 /// server, and a primary without one would be demoted (resource-agents#859).
 fn probe(node: &Node, role: Role) -> Outcome {
     match role {
-        Role::Primary | Role::Strayed => {
+        Role::Primary => {
             tell(node, &Standing::primary());
             Ok(ExitCode::RunningPromoted)
         }
+        Role::Strayed => probe_strayed(node),
         Role::ClosedPrimary => Ok(ExitCode::RunningPromoted),
         Role::Replica => Ok(ExitCode::Success),
     }
+}
+
+/// A writable server that this agent did not open is the primary if it can be no other; else the first monitor closes it.
+fn probe_strayed(node: &Node) -> Outcome {
+    let (Some(cluster), Some(view)) = (&node.cluster, node.view()?) else { return Ok(ExitCode::RunningPromoted) };
+    let record = node.record()?;
+    let last_primary = record.as_ref().map(|record| record.primary.as_str());
+    if is_probed_as_primary(&cluster.node, &view.promoted(), last_primary) {
+        publish(node, &view, &Standing::primary());
+        return Ok(ExitCode::RunningPromoted);
+    }
+    log::error!("open for writes, but not the primary: the first monitor closes it");
+    Ok(ExitCode::Success)
 }
 
 /// Tells the cluster. That it cannot be told now is no failure of the server.
@@ -142,9 +156,9 @@ fn strayed(node: &Node, session: &mut Session, daemon: Daemon) -> Outcome {
         return Ok(ExitCode::Success);
     };
     let me = node.cluster.as_ref().map_or("", |cluster| cluster.node.as_str());
-    let promoted = view.promoted();
-    let elsewhere = promoted.iter().any(|name| *name != me);
-    match decide_stray(promoted.contains(&me), elsewhere, view.unmanaged) {
+    let record = node.record()?;
+    let last_primary = record.as_ref().map(|record| record.primary.as_str());
+    match decide_stray(me, &view.promoted(), last_primary, view.unmanaged) {
         Stray::Adopt => {
             log::warn!("the primary was opened for writes before this agent was in charge: it is taken over as it is");
             if let Err(error) = promote::adopt(node, session, daemon) {

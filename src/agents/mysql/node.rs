@@ -78,7 +78,12 @@ impl Node {
 
     /// The running server, if there is one.
     pub fn daemon(&self) -> Option<Daemon> {
-        Daemon::find(&self.layout.datadir)
+        Daemon::find(&self.layout.datadir).or_else(|| self.start_mark().daemon())
+    }
+
+    /// The mark of the daemon that this agent started.
+    pub fn start_mark(&self) -> Mark {
+        Mark::of_start(&self.run_dir, &self.resource)
     }
 
     /// A session in which each answer may take as long as the action has time.

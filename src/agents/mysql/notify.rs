@@ -40,13 +40,15 @@ pub fn notify(node: &Node, call: &Invocation) -> Outcome {
 
 fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: Operation) -> Result<()> {
     let is_about_me = |nodes: &[String]| nodes.iter().any(|name| name == me);
-    if node.daemon().is_none_or(|daemon| node.is_marked(daemon)) {
+    let daemon = node.daemon();
+    if daemon.is_some_and(|daemon| node.is_marked(daemon)) {
         return Ok(());
     }
     match (moment, operation) {
         (Moment::Pre, Operation::Promote) if !is_about_me(&note.promote) => {
             promote::tell_survivors_position(node, Deadline::after(node.deadline.remaining() / 2))
         }
+        _ if daemon.is_none() => Ok(()),
         (Moment::Post, Operation::Demote) => {
             note.demote.iter().filter(|from| *from != me).try_for_each(|from| await_last_transactions(node, from))
         }

@@ -187,7 +187,8 @@ impl Config {
 /// Earlier agents logged in as test_user to look and as replication_user to change: their configurations go on working
 /// where root is not let in by socket.
 fn read_logins(reader: &mut Reader<'_>, call: &Invocation) -> Vec<Login> {
-    let pairs = [("test_user", "test_passwd"), ("replication_user", "replication_passwd")];
+    // The one that may change things first.
+    let pairs = [("replication_user", "replication_passwd"), ("test_user", "test_passwd")];
     let given = pairs.into_iter().filter(|(_, password)| call.params.contains_key(*password));
     given
         .map(|(user, password)| Login {

@@ -11,7 +11,7 @@ use super::decide::record::{Record, next_epoch};
 use super::node::Node;
 use super::publish::{Standing, publish};
 use super::replicate;
-use super::review::{position_attribute, unfit};
+use super::review::{out_of_it, position_attribute, unfit};
 use crate::deadline::Deadline;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::pacemaker::{Cluster, View};
@@ -69,11 +69,14 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
         bail!(OcfError::generic(format!("it cannot be the primary: {why}")));
     }
     replicate::seal(session)?;
-    let record = node.record()?;
-    let epoch = next_epoch(record.as_ref());
-    let (survivors, view) = await_survivors(node, cluster, session, epoch)?;
-    // Before any change of source, which would throw the relay log away (objection 2).
+    // Before any change of source, and before anything that may fail: a restart, as well as a change of source, throws
+    // the relay log away (objection 2).
     replicate::drain(session, node.deadline)?;
+    let record = node.record()?;
+    if let Some(why) = out_of_it(session.replica_status()?.as_ref(), &session.state()?.executed, record.as_ref())? {
+        bail!(OcfError::generic(format!("it cannot be the primary: {why}")));
+    }
+    let (survivors, view) = await_survivors(node, cluster, session, next_epoch(record.as_ref()))?;
     loop {
         let mine = session.state()?.executed;
         let (verdict, passed_over) = elect(&mine, &survivors);
@@ -169,11 +172,16 @@ fn claim(node: &Node, session: &mut Session) -> Result<Option<View>> {
 /// When server or cluster cannot be asked or told.
 pub fn tell_survivors_position(node: &Node, deadline: Deadline) -> Result<()> {
     let Some(cluster) = &node.cluster else { return Ok(()) };
-    let mut session = node.session()?;
     let record = node.record()?;
+    let epoch = next_epoch(record.as_ref());
+    let Some(daemon) = node.daemon() else {
+        let told = Told { epoch, sealed: true, has: Err("its server is not running".into()) };
+        return super::review::tell(node, cluster, &told);
+    };
+    let mut session = super::monitor::ask(node, daemon)?;
     replicate::seal(&mut session)?;
-    let broken = session.replica_status()?.as_ref().and_then(super::decide::health::applier_broken);
-    let has = match broken {
+    let executed = session.state()?.executed;
+    let has = match out_of_it(session.replica_status()?.as_ref(), &executed, record.as_ref())? {
         Some(why) => Err(why),
         None => {
             // A survivor serves only what it has applied and logged (objection 3).
@@ -183,5 +191,5 @@ pub fn tell_survivors_position(node: &Node, deadline: Deadline) -> Result<()> {
             Ok(replicate::received(&mut session)?)
         }
     };
-    super::review::tell(node, cluster, &Told { epoch: next_epoch(record.as_ref()), sealed: true, has })
+    super::review::tell(node, cluster, &Told { epoch, sealed: true, has })
 }

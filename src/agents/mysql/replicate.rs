@@ -41,6 +41,11 @@ fn counts(session: &Session, status: &ReplicaStatus) -> bool {
 pub fn seal(session: &mut Session) -> Result<()> {
     match session.replica_status()? {
         Some(status) if status.receiver != Receiver::Stopped => {
+            if !status.applier_running && status.applier_error.is_none() {
+                // Somebody stopped it: with both threads stopped, MariaDB would purge what was received.
+                let statement = session.dialect().start_applier();
+                session.execute("start the applier", &statement)?;
+            }
             let statement = session.dialect().stop_receiver();
             session.execute("stop the receiver", &statement)
         }
@@ -77,8 +82,14 @@ pub fn wait_applied(session: &mut Session, set: &GtidSet, deadline: Deadline) ->
         if executed.contains(set) {
             return Ok(());
         }
-        if let Some(why) = session.replica_status()?.as_ref().and_then(health::applier_broken) {
-            bail!("{set} cannot be applied: {why}");
+        if let Some(status) = session.replica_status()? {
+            if let Some(why) = health::applier_broken(&status) {
+                bail!("{set} cannot be applied: {why}");
+            }
+            let has_all = executed.union(&status.received).is_ok_and(|has| has.contains(set));
+            if let Some(why) = health::receiver_broken(&status).filter(|_| !has_all) {
+                bail!("{set} cannot be received: {why}");
+            }
         }
         if deadline.is_over() {
             let left = set.minus(&executed);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
@@ -36,6 +36,10 @@ pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
         return Ok(Standing { score: None, status: "outside of a cluster".into(), readable: true });
     };
     let primary = view.promoted().into_iter().find(|name| *name != cluster.node).map(str::to_string);
+    if primary.is_some() {
+        // It is there only after a time without a primary; that it is not is the usual case.
+        let _ = fs::remove_file(unled_file(node));
+    }
     let standing = match primary {
         _ if view.unmanaged => return Ok(Standing::stopped()),
         Some(primary) => with_primary(node, session, &view, &primary)?,
@@ -85,13 +89,9 @@ fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> R
     if let Some(why) = unfit(&state) {
         return Ok(Joined::Refused(why));
     }
-    if let Some(record) = node.record()?.filter(|record| record.primary == primary) {
-        let vendor = session.dialect().version().vendor;
-        if let Some(errant) = find_errant(vendor, &state.executed, &record).map_err(OcfError::generic)? {
-            return Ok(Joined::Refused(format!(
-                "it has transactions that are not in the history of {primary}: {errant}"
-            )));
-        }
+    let record = node.record()?.filter(|record| record.primary == primary);
+    if let Some(why) = out_of_it(None, &state.executed, record.as_ref())? {
+        return Ok(Joined::Refused(why));
     }
     if let Err(error) = replicate::attach(session, source, node.deadline) {
         return Ok(Joined::Refused(format!("{error:#}")));
@@ -120,9 +120,9 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
         return Ok(Standing::excluded(&why));
     }
     let status = session.replica_status()?;
-    let broken = status.as_ref().and_then(health::applier_broken);
     let own = own_score(cluster, view);
     let record = node.record()?;
+    let broken = out_of_it(status.as_ref(), &state.executed, record.as_ref())?;
     let position = broken.clone().map_or_else(|| replicate::received(session), |_| Ok(state.executed.clone()))?;
     // Without a receiver nothing more comes; what a survivor told before a promotion must not be taken back.
     let sealed = status.as_ref().is_none_or(|status| status.receiver == Receiver::Stopped);
@@ -137,6 +137,23 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
     }
     let facts = Unled { node, cluster, view, record: record.as_ref(), mine: position };
     facts.cold_start(session)
+}
+
+/// Why an instance takes no part in an election: its applier is broken, or it has transactions of its own.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn out_of_it(
+    status: Option<&ReplicaStatus>,
+    executed: &GtidSet,
+    record: Option<&Record>,
+) -> Result<Option<String>> {
+    if let Some(why) = status.and_then(health::applier_broken) {
+        return Ok(Some(why));
+    }
+    let Some(record) = record else { return Ok(None) };
+    let errant = find_errant(executed, record).map_err(OcfError::generic)?;
+    Ok(errant.map(|errant| format!("it has transactions that are not in the history of {}: {errant}", record.primary)))
 }
 
 /// An instance of a cluster in which nobody is promoted.
@@ -159,7 +176,7 @@ impl Unled<'_> {
             positions: &heard.into_iter().filter_map(|(name, has)| Some((name, has.ok()?))).collect(),
             expected: self.node.clone_max.unwrap_or(self.view.instances.len()),
             eligible_elsewhere: self.eligible_elsewhere(),
-            waited: self.node.daemon().map_or(Duration::ZERO, Daemon::age),
+            waited: self.node.daemon().map_or(Duration::ZERO, Daemon::age).min(since(&unled_file(self.node))),
             patience: self.node.config.cold_start_timeout,
         });
         Ok(match verdict {
@@ -220,20 +237,29 @@ pub fn position_attribute(resource: &str) -> String {
 
 /// For how long this replica has not been connected; `None` while it is. Kept in a file between monitors.
 fn lost_for(node: &Node, is_connected: bool) -> Option<Duration> {
-    let path: PathBuf = node.run_dir.join(format!("rustha-{}.lost", node.resource));
+    let path = node.run_dir.join(format!("rustha-{}.lost", node.resource));
     if is_connected {
         // It is there only after a loss; that it is not is the usual case.
         let _ = fs::remove_file(&path);
         return None;
     }
-    let since = fs::metadata(&path).and_then(|metadata| metadata.modified());
-    match since {
-        Ok(since) => Some(SystemTime::now().duration_since(since).unwrap_or_default()),
+    Some(since(&path))
+}
+
+/// The file that is there while this instance sees no primary.
+fn unled_file(node: &Node) -> PathBuf {
+    node.run_dir.join(format!("rustha-{}.unled", node.resource))
+}
+
+/// How long ago this file was written; it is written now if it is not there.
+fn since(path: &Path) -> Duration {
+    match fs::metadata(path).and_then(|metadata| metadata.modified()) {
+        Ok(written) => SystemTime::now().duration_since(written).unwrap_or_default(),
         Err(_) => {
-            if let Err(error) = fs::write(&path, "") {
+            if let Err(error) = fs::write(path, "") {
                 log::warn!("cannot write {}: {error}", path.display());
             }
-            Some(Duration::ZERO)
+            Duration::ZERO
         }
     }
 }

@@ -67,7 +67,16 @@ fn launch(node: &Node) -> Result<Session> {
     args.extend(node.config.additional.iter().cloned());
     args.extend(dialect.start_options());
     let mut starting = Starting::launch(&binary, &args, &node.layout.log)?;
-    await_answer(node, &mut starting)
+    if let Some(daemon) = starting.daemon() {
+        node.start_mark().leave(daemon)?;
+    }
+    let mut session = await_answer(node, &mut starting)?;
+    if session.state()?.is_writable() {
+        // MySQL reads variables that were made persistent after its command line.
+        log::error!("the server opened itself for writes: RESET PERSIST read_only, super_read_only; closed");
+        closing::close(&mut session, node.deadline)?;
+    }
+    Ok(session)
 }
 
 /// Waits until the server answers, or ends.

@@ -18,11 +18,14 @@ use crate::server::process::Daemon;
 /// What SIGKILL needs: the kernel ends the process as soon as no system call holds it.
 const KILL: Duration = Duration::from_secs(3);
 
+/// A cluster that does not listen must not use up the time in which the daemon is ended.
+const TELLING: Duration = Duration::from_secs(3);
+
 /// Runs the action. Its errors are collected and do not keep it from going on; only a process that is still there at
 /// the end is a failure.
 pub fn stop(node: &Node) -> Outcome {
     if let Some(cluster) = &node.cluster
-        && let Err(error) = cluster.withdraw_score(node.deadline)
+        && let Err(error) = cluster.withdraw_score(node.deadline.at_most(TELLING))
     {
         log::warn!("cannot withdraw the promotion score: {error:#}");
     }
@@ -31,8 +34,10 @@ pub fn stop(node: &Node) -> Outcome {
     } else {
         log::info!("already stopped");
     }
-    if let Err(error) = node.mark().remove() {
-        log::warn!("{error:#}");
+    for mark in [node.mark(), node.start_mark()] {
+        if let Err(error) = mark.remove() {
+            log::warn!("{error:#}");
+        }
     }
     for file in [&node.layout.pid_file, &node.layout.socket] {
         // Left behind by a server that was killed; a clean shutdown removed them.
@@ -67,7 +72,7 @@ fn end(node: &Node, daemon: Daemon) -> Result<(), OcfError> {
         }
     }
     daemon.signal(Signal::SIGKILL);
-    if daemon.wait_end(node.deadline.at_most(KILL.max(node.deadline.remaining()))) {
+    if daemon.wait_end(Deadline::after(KILL)) {
         log::warn!("killed");
         return Ok(());
     }

@@ -1,28 +1,35 @@
-//! What a joining MySQL server has that the primary has not: a replica with such transactions replicates happily and is
-//! different for ever. MariaDB's sources notice it by themselves (error 1236), MySQL's do not.
+//! What a joining server has that the primary has not: a replica with such transactions replicates happily (MySQL), or
+//! is refused only when it connects (MariaDB, error 1236), and in an election it would look like the most advanced.
 
 use super::record::Record;
-use crate::gtid::{Difference, GtidSet};
-use crate::server::rows::parse_gtids;
-use crate::server::version::Vendor;
+use crate::gtid::{GtidSet, mariadb, mysql};
 
 /// The transactions that only this server has, judged by the record of the primary: what the primary had when it was
-/// promoted, and what it has written since (its own UUID), is the history; everything else is not. `None`: there are
-/// none, or (MariaDB) the source will say it.
+/// promoted, and what it has written since (its own identity in the GTIDs), is the history; everything else is not.
 ///
 /// # Errors
 /// A record whose base cannot be read.
-pub fn find_errant(vendor: Vendor, executed: &GtidSet, record: &Record) -> Result<Option<String>, String> {
-    if vendor == Vendor::MariaDb {
-        return Ok(None);
-    }
-    let base = parse_gtids(vendor, &record.base)?;
-    let Difference::MySql(extra) = executed.minus(&base) else { return Ok(None) };
-    let extra = match &record.uuid {
-        Some(uuid) => extra.without_source(uuid),
-        None => extra,
-    };
-    Ok((!extra.is_empty()).then(|| extra.to_string()))
+pub fn find_errant(executed: &GtidSet, record: &Record) -> Result<Option<String>, String> {
+    let own = record.uuid.as_deref();
+    Ok(match executed {
+        GtidSet::MySql(executed) => {
+            let extra = executed.minus(&mysql::Set::parse(&record.base).map_err(|error| error.to_string())?);
+            let extra = own.map_or(extra.clone(), |uuid| extra.without_source(uuid));
+            (!extra.is_empty()).then(|| extra.to_string())
+        }
+        GtidSet::MariaDb(executed) => {
+            let base = mariadb::Position::parse(&record.base).map_err(|error| error.to_string())?;
+            let server = own.and_then(|server| server.parse::<u32>().ok());
+            let errant = executed.domains().filter_map(|domain| executed.last_in(domain)).find(|last| {
+                let known = base.last_in(last.domain);
+                let is_beyond = known.is_none_or(|known| last.sequence > known.sequence);
+                let is_other =
+                    known.is_some_and(|known| last.sequence == known.sequence && last.server != known.server);
+                is_other || (is_beyond && server.is_some_and(|server| last.server != server))
+            });
+            errant.map(|last| format!("up to {last}"))
+        }
+    })
 }
 
 #[cfg(test)]
@@ -35,8 +42,20 @@ mod tests {
     fn errant(executed: &str) -> Option<String> {
         let record =
             Record { epoch: 2, primary: "db2".into(), uuid: Some(B.into()), base: format!("{A}:1-100,{B}:1-5") };
-        let executed = parse_gtids(Vendor::MySql, executed).expect("valid");
-        find_errant(Vendor::MySql, &executed, &record).expect("decidable")
+        find_errant(&GtidSet::parse_mysql(executed).expect("valid"), &record).expect("decidable")
+    }
+
+    /// On MariaDB, after server 2 was promoted at 0-1-100.
+    fn errant_maria(executed: &str) -> bool {
+        let record = Record { epoch: 2, primary: "db2".into(), uuid: Some("2".into()), base: "0-1-100".into() };
+        find_errant(&GtidSet::parse_mariadb(executed).expect("valid"), &record).expect("decidable").is_some()
+    }
+
+    #[test]
+    fn mariadb_a_tail_of_another_server_is_told_apart_also_when_its_numbers_are_higher() {
+        assert!(errant_maria("0-1-150") && errant_maria("0-1-101") && errant_maria("0-3-100"));
+        assert!(!errant_maria("0-1-100") && !errant_maria("0-1-90") && !errant_maria("0-2-250") && !errant_maria(""));
+        assert!(errant_maria("0-2-250,7-3-1"), "a domain that the primary did not have");
     }
 
     #[test]

@@ -86,10 +86,10 @@ pub fn applier_broken(status: &ReplicaStatus) -> Option<String> {
 }
 
 /// Why the source does not serve this replica; that it is away is no fault of the replica's.
-fn receiver_broken(status: &ReplicaStatus) -> Option<String> {
+pub fn receiver_broken(status: &ReplicaStatus) -> Option<String> {
     let error = status.receiver_refused()?;
     let what = match u16::try_from(error.number) {
-        Ok(code::SOURCE_FATAL) => "its source cannot serve it (diverged, or purged there)",
+        Ok(number) if code::SOURCE_FATAL.contains(&number) => "its source cannot serve it (diverged, or purged there)",
         _ => "it cannot receive from its source",
     };
     Some(format!("{what}: error {}: {}", error.number, shorten(&error.text)))

@@ -10,7 +10,7 @@ pub struct Record {
     pub epoch: u64,
     /// The node that was promoted.
     pub primary: String,
-    /// MySQL: the identity in the GTIDs of what that primary writes.
+    /// The identity in the GTIDs of what that primary writes: MySQL's server_uuid, MariaDB's server_id.
     pub uuid: Option<String>,
     /// What it had when it was promoted: everything else in its history is its own.
     pub base: String,

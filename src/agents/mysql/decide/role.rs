@@ -36,12 +36,22 @@ pub enum Stray {
 }
 
 /// Decides about a strayed instance (objection 25: the first monitor after a change of agent must not kill clients).
-pub fn decide_stray(promoted_here: bool, promoted_elsewhere: bool, unmanaged: bool) -> Stray {
-    match (promoted_here && !promoted_elsewhere, unmanaged) {
-        (true, _) => Stray::Adopt,
-        (false, true) => Stray::Report,
-        (false, false) => Stray::Close,
+///
+/// `last_primary` is the node of the last promotion on record: a server that was opened behind the cluster's back on
+/// another node has not what that one acknowledged, and is never adopted.
+pub fn decide_stray(me: &str, promoted: &[&str], last_primary: Option<&str>, unmanaged: bool) -> Stray {
+    let is_only_one = promoted.iter().all(|node| *node == me);
+    let is_successor = last_primary.is_none_or(|node| node == me);
+    match (is_only_one && is_successor, unmanaged) {
+        (true, _) if promoted.contains(&me) => Stray::Adopt,
+        (_, true) => Stray::Report,
+        (_, false) => Stray::Close,
     }
+}
+
+/// Whether a probe says of a server that takes writes without our mark that it is promoted.
+pub fn is_probed_as_primary(me: &str, promoted: &[&str], last_primary: Option<&str>) -> bool {
+    promoted.iter().all(|node| *node == me) && last_primary.is_none_or(|node| node == me)
 }
 
 #[cfg(test)]
@@ -58,14 +68,22 @@ mod tests {
 
     #[test]
     fn objection_25_the_only_writable_server_is_adopted() {
-        assert_eq!(decide_stray(true, false, false), Stray::Adopt);
-        assert_eq!(decide_stray(true, false, true), Stray::Adopt);
+        assert_eq!(decide_stray("db1", &["db1"], None, false), Stray::Adopt);
+        assert_eq!(decide_stray("db1", &["db1"], Some("db1"), true), Stray::Adopt);
+        assert!(is_probed_as_primary("db1", &[], None) && is_probed_as_primary("db1", &[], Some("db1")));
     }
 
     #[test]
     fn invariant_2_a_second_writable_server_is_closed_unless_the_operator_is_in_charge() {
-        assert_eq!(decide_stray(false, true, false), Stray::Close);
-        assert_eq!(decide_stray(true, true, false), Stray::Close);
-        assert_eq!(decide_stray(false, true, true), Stray::Report);
+        assert_eq!(decide_stray("db1", &["db2"], None, false), Stray::Close);
+        assert_eq!(decide_stray("db1", &["db1", "db2"], None, false), Stray::Close);
+        assert_eq!(decide_stray("db1", &[], Some("db1"), false), Stray::Close);
+        assert_eq!(decide_stray("db1", &["db2"], None, true), Stray::Report);
+    }
+
+    #[test]
+    fn invariant_3_a_server_that_was_opened_on_another_node_than_the_last_primarys_is_never_adopted() {
+        assert_eq!(decide_stray("db1", &["db1"], Some("db2"), false), Stray::Close);
+        assert!(!is_probed_as_primary("db1", &[], Some("db2")) && !is_probed_as_primary("db1", &["db2"], None));
     }
 }
