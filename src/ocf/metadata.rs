@@ -111,3 +111,34 @@ fn action(xml: &mut Xml, advertised: &Advertised) -> std::io::Result<()> {
     element.write_empty()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn convention_21_the_meta_data_are_those_of_ocf_1_1() {
+        for agent in crate::agents::ALL {
+            let xml = render(*agent).expect("rendered");
+            for needed in
+                ["<version>1.1</version>", "unique-group=\"", "reloadable=\"1\"", "<action name=\"reload-agent\""]
+            {
+                assert!(xml.contains(needed), "{needed} is missing");
+            }
+            assert!(xml.contains("role=\"Promoted\"") && xml.contains("role=\"Unpromoted\""));
+            assert!(!xml.contains("unique=\""), "the attribute of before 1.1");
+        }
+    }
+
+    #[test]
+    fn a_deprecated_parameter_says_what_replaces_it() {
+        for agent in crate::agents::ALL {
+            let xml = render(*agent).expect("rendered");
+            let deprecated = agent.parameters().iter().filter_map(|parameter| parameter.deprecated);
+            for replacement in deprecated.filter_map(|deprecation| deprecation.replaced_with) {
+                assert!(xml.contains(&format!("<replaced-with name=\"{replacement}\"/>")), "{replacement}");
+                assert!(agent.parameters().iter().any(|parameter| parameter.name == replacement));
+            }
+        }
+    }
+}

@@ -177,3 +177,16 @@ fn ignore_missing(finished: Finished) -> Result<()> {
     }
     finished.success().map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn convention_18_a_score_is_written_as_pacemaker_reads_it() {
+        assert_eq!(Score::Never.to_string(), "-INFINITY");
+        assert_eq!(Score::Value(100).to_string(), "100");
+        let cluster = Cluster { node: "db1".into(), resource: "p_db".into() };
+        assert_eq!(cluster.score_attribute(), "master-p_db");
+    }
+}

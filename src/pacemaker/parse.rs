@@ -178,6 +178,13 @@ mod tests {
     }
 
     #[test]
+    fn convention_20_current_and_deprecated_names_of_roles_are_understood() {
+        assert_eq!((parse_role("Promoted"), parse_role("Master")), (Some(Role::Promoted), Some(Role::Promoted)));
+        assert_eq!((parse_role("Unpromoted"), parse_role("Slave")), (Some(Role::Unpromoted), Some(Role::Unpromoted)));
+        assert_eq!(parse_role("Stopped"), None);
+    }
+
+    #[test]
     fn another_resources_instances_are_not_ours() {
         assert!(view(V2, "p_other").expect("readable").instances.is_empty());
     }

@@ -12,7 +12,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "pcs",
         about: "The README's pcs commands give the same cluster as its crm commands.",
-        roots: &[Root::Deb13, Root::Sid],
+        roots: &[Root::Deb12, Root::Deb13, Root::Sid],
         long: false,
         nodes: 3,
         run: pcs,

@@ -34,6 +34,14 @@ pub const ALL: &[Scenario] = &[
         nodes: 1,
         run: busy,
     },
+    Scenario {
+        name: "server-conventions",
+        about: "Conventions 4, 5, 6 and 27: start ends unpromoted, roles are the truth, a promoted instance can be stopped.",
+        roots: BOTH,
+        long: false,
+        nodes: 1,
+        run: conventions,
+    },
 ];
 
 const AGENT: &str = "/usr/lib/ocf/resource.d/rustha/mysql";
@@ -90,4 +98,32 @@ fn busy(bed: &Bed) -> Result<()> {
     expect(node, "start", 0)?;
     expect(node, "stop", 0)?;
     expect(node, "stop", 0)
+}
+
+/// Each line is an action and the code that the convention of this number asks for.
+fn conventions(bed: &Bed) -> Result<()> {
+    let node = bed.node("db1")?;
+    let is_closed = || node.sql("SELECT @@global.read_only").map(|value| value.trim() != "0");
+    expect(node, "start", 0)?;
+    ensure!(is_closed()?, "convention 4: start must end unpromoted, closed for writes");
+    expect(node, "start", 0)?;
+    expect(node, "monitor", 0)?;
+    expect(node, "promote", 0)?;
+    ensure!(!is_closed()?, "promoted, and closed for writes");
+    expect(node, "monitor", 8)?;
+    // Convention 5: what is already so is a success.
+    expect(node, "promote", 0)?;
+    expect(node, "start", 0)?;
+    expect(node, "monitor", 8)?;
+    expect(node, "demote", 0)?;
+    ensure!(is_closed()?, "demote must close in the action");
+    expect(node, "demote", 0)?;
+    expect(node, "monitor", 0)?;
+    expect(node, "promote", 0)?;
+    // Convention 27: a recovery may stop a promoted instance without demoting it.
+    let stopped = call(node, "stop", &[])?;
+    ensure!(stopped.status.code() == Some(0), "convention 27: {}: {}", stopped.status, stopped.stderr);
+    let log = node.run(&["grep", "mysql(p_db) stop: ", "/var/log/syslog"])?;
+    ensure!(log.contains("closed for writes"), "convention 27: stop must do what demote does: {log}");
+    expect(node, "monitor", 7)
 }

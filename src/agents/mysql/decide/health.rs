@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lagging_replica_is_excluded_from_promotion_and_never_made_to_fail() {
+    fn convention_9_a_lagging_replica_is_excluded_from_promotion_and_never_made_to_fail() {
         assert!(excluded(&ReplicaStatus { lag: Some(3601), ..status() }).contains("behind"));
     }
 

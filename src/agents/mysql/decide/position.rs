@@ -61,6 +61,14 @@ mod tests {
     }
 
     #[test]
+    fn convention_19_what_was_told_for_an_older_promotion_or_before_sealing_can_be_told_apart() {
+        // Private attributes arrive late: promote polls until it sees this epoch, sealed.
+        let read = |text: &str| Told::parse(Vendor::MariaDb, text).map(|told| (told.epoch, told.sealed));
+        assert_eq!(read("3 sealed has 0-1-7"), Ok((3, true)));
+        assert_eq!(read("4 open has 0-1-7"), Ok((4, false)));
+    }
+
+    #[test]
     fn anything_else_is_an_error() {
         assert!(Told::parse(Vendor::MySql, "").is_err());
         assert!(Told::parse(Vendor::MySql, "x sealed has ").is_err());

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Which;
 use crate::lab::{Lab, UpOptions};
 use crate::roots::Root;
+use crate::scenario::Bed;
 
 /// What `up` is told.
 #[derive(Args, Debug)]
@@ -23,6 +24,16 @@ pub struct Up {
     /// Let the nodes switch each other off, and tell Pacemaker so
     #[arg(long)]
     fencing: bool,
+    /// Configure the cluster with this agent, by the README's commands, and wait until it is healthy
+    #[arg(long)]
+    agent: Option<Agent>,
+}
+
+/// An agent that the README shows how to configure.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Agent {
+    /// ocf:rustha:mysql, with the service address
+    Mysql,
 }
 
 /// Makes a lab.
@@ -38,6 +49,10 @@ pub fn run(up: Up) -> Result<()> {
         names.join(" "),
         lab.root()
     );
+    if let Some(Agent::Mysql) = up.agent {
+        let primary = Bed::new(lab).standard_configuration()?;
+        println!("ocf:rustha:mysql is configured, and {primary} is the primary.");
+    }
     println!("Go in with: cargo lab shell --name {name} db1");
     Ok(())
 }
