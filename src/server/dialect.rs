@@ -94,17 +94,20 @@ impl Dialect {
     /// All that an agent asks at once: columns as in [`super::rows::ServerState`].
     pub fn state(self) -> &'static str {
         if self.is_mariadb() {
-            "SELECT @@global.read_only AS read_only, NULL AS super_read_only, @@global.log_bin AS log_bin, \
+            "SELECT @@global.read_only AS read_only, NULL AS super_read_only, @@global.log_bin AS log_bin, @@global.sync_binlog AS sync_binlog, \
+             @@global.innodb_flush_log_at_trx_commit AS flush_at_commit, \
              @@global.log_slave_updates AS log_updates, @@global.server_id AS server_id, @@global.server_id AS server_uuid, \
              'ON' AS gtid_mode, @@global.gtid_binlog_pos AS executed, @@global.gtid_slave_pos AS replicated"
         } else if self.is_mysql_from((8, 0, 26)) {
             "SELECT @@global.read_only AS read_only, @@global.super_read_only AS super_read_only, \
-             @@global.log_bin AS log_bin, @@global.log_replica_updates AS log_updates, \
+             @@global.log_bin AS log_bin, @@global.sync_binlog AS sync_binlog, \
+             @@global.innodb_flush_log_at_trx_commit AS flush_at_commit, @@global.log_replica_updates AS log_updates, \
              @@global.server_id AS server_id, @@global.server_uuid AS server_uuid, \
              @@global.gtid_mode AS gtid_mode, @@global.gtid_executed AS executed, '' AS replicated"
         } else {
             "SELECT @@global.read_only AS read_only, @@global.super_read_only AS super_read_only, \
-             @@global.log_bin AS log_bin, @@global.log_slave_updates AS log_updates, \
+             @@global.log_bin AS log_bin, @@global.sync_binlog AS sync_binlog, \
+             @@global.innodb_flush_log_at_trx_commit AS flush_at_commit, @@global.log_slave_updates AS log_updates, \
              @@global.server_id AS server_id, @@global.server_uuid AS server_uuid, \
              @@global.gtid_mode AS gtid_mode, @@global.gtid_executed AS executed, '' AS replicated"
         }

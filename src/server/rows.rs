@@ -40,6 +40,8 @@ pub struct ServerState {
     pub super_read_only: Option<bool>,
     /// There is a binary log.
     pub log_bin: bool,
+    /// A committed transaction is on disk, in the binary log and in the engine, before the client is told.
+    pub durable: bool,
     /// What is replicated is written to it.
     pub log_updates: bool,
     /// The number that must differ on each node.
@@ -67,6 +69,7 @@ impl ServerState {
             read_only: need("read_only")?,
             super_read_only: switch(row, "super_read_only"),
             log_bin: need("log_bin")?,
+            durable: ["sync_binlog", "flush_at_commit"].iter().all(|column| text(row, column) == Some("1")),
             log_updates: need("log_updates")?,
             server_id: number(row, "server_id").ok_or("the server did not say its server_id")?,
             server_uuid: text(row, "server_uuid").map(str::to_string),
@@ -250,6 +253,7 @@ mod tests {
             let row = row(&[
                 ("read_only", Some(value)),
                 ("log_bin", Some("1")),
+                ("sync_binlog", Some("1")),
                 ("log_updates", Some("1")),
                 ("server_id", Some("1")),
                 ("executed", Some("0-1-7")),

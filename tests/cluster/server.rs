@@ -119,6 +119,13 @@ fn conventions(bed: &Bed) -> Result<()> {
     ensure!(is_closed()?, "demote must close in the action");
     expect(node, "demote", 0)?;
     expect(node, "monitor", 0)?;
+    // Objection 7: durability is enforced at start, and verified.
+    let validated = call(node, "validate-all", &["OCF_CHECK_LEVEL=10"])?;
+    ensure!(validated.status.code() == Some(0), "validate-all: {}: {}", validated.status, validated.stderr);
+    node.sql("SET GLOBAL sync_binlog=0")?;
+    let validated = call(node, "validate-all", &["OCF_CHECK_LEVEL=10"])?;
+    ensure!(validated.status.code() == Some(2), "validate-all without durability: {}", validated.status);
+    ensure!(validated.stderr.contains("sync_binlog"), "{}", validated.stderr);
     expect(node, "promote", 0)?;
     // Convention 27: a recovery may stop a promoted instance without demoting it.
     let stopped = call(node, "stop", &[])?;

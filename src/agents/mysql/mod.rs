@@ -7,6 +7,18 @@
 //! configuration, leaves its mark and opens. The others follow (post-promote, or their next monitor). `demote` closes and
 //! tells the final position, the others receive the rest (post-demote), and the old primary becomes a replica like any
 //! other. `monitor` compares mark and server for the role, and tells score and state when they change.
+//!
+//! What can go wrong, and what holds it:
+//!
+//! - A relay log that is thrown away with what only it held: everything is applied before any change of source, and
+//!   before anything in a promotion that may fail (`replicate.rs`); a receiver stops only while its applier runs. What a
+//!   MariaDB replica had received and not applied when it was *restarted* counts for nothing, since MariaDB purges it.
+//! - A server that lets go of what it acknowledged: it is started with `sync_binlog=1`, `innodb_flush_log_at_trx_commit=1`
+//!   and `relay_log_recovery=0`, and validate-all verifies the first two (scenario `server-conventions`).
+//! - A demote that fails because the daemon is dead aborts the recovery in which it stands: it succeeds, since a dead
+//!   daemon acknowledges nothing (scenario `kill-daemon`).
+//! - A change of agent, or a restart of the cluster's stack, that kills clients: a probe changes nothing, and a writable
+//!   server that is the only one, and no other than the last primary, is adopted (scenario `adoption`).
 
 mod closing;
 mod decide;

@@ -28,7 +28,13 @@ pub fn validate(call: &Invocation, time: Duration) -> Outcome {
     start::validate(&node)?;
     if node.daemon().is_some() {
         let mut session = node.quick_session()?;
-        if let Some(why) = review::unfit(&session.state()?).filter(|_| call.cluster.is_some()) {
+        let state = session.state()?;
+        if let Some(why) = review::unfit(&state).filter(|_| call.cluster.is_some()) {
+            return Err(OcfError::new(ExitCode::Args, why).into());
+        }
+        if !state.durable {
+            // The agent starts the server with both; somebody changed them since (objection 7).
+            let why = "sync_binlog or innodb_flush_log_at_trx_commit is not 1: a crash can lose acknowledged writes";
             return Err(OcfError::new(ExitCode::Args, why).into());
         }
     }
