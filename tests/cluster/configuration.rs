@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Daemon, Root};
 
-use crate::WHOLE;
+use crate::{BOTH, WHOLE};
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -33,7 +33,33 @@ pub const ALL: &[Scenario] = &[
         nodes: 3,
         run: reload,
     },
+    Scenario {
+        name: "drop-in",
+        about: "A configuration of ocf:heartbeat:mariadb works as it is; what is of the past is said in the log.",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        run: drop_in,
+    },
 ];
+
+fn drop_in(bed: &Bed) -> Result<()> {
+    let ours = "params replication_user=repl";
+    let theirs = "params binary=/usr/bin/mysqld_safe client_binary=/usr/bin/mysql config=/etc/mysql/my.cnf \
+                  datadir=/var/lib/mysql user=mysql group=mysql log=/var/log/mysql/error.log \
+                  pid=/run/mysqld/mysqld.pid socket=/run/mysqld/mysqld.sock test_user=root test_table=mysql.user \
+                  node_list=\"db1 db2 db3\" evict_outdated_slaves=false max_slave_lag=3600 reader_attribute=readable \
+                  enable_creation=false replication_port=3306 replication_require_ssl=false replication_user=repl";
+    let primary = bed.standard_configuration_with(ours, theirs)?;
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+    let log = bed.node(&primary)?.run(&["grep", "is deprecated", "/var/log/syslog"])?;
+    for name in ["client_binary", "node_list", "evict_outdated_slaves", "test_user"] {
+        let said = log.lines().filter(|line| line.contains(&format!("parameter {name} is deprecated"))).count();
+        ensure!(said == 1, "the log says {said} times that {name} is deprecated");
+    }
+    bed.finish(ledger, &bed.names()).map(drop)
+}
 
 fn reload(bed: &Bed) -> Result<()> {
     for node in bed.lab().nodes() {
