@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
@@ -115,11 +115,18 @@ fn read_stat(pid: i32) -> Option<Stat> {
     Some(Stat { state: fields.first()?.chars().next()?, started: fields.get(19)?.parse().ok()? })
 }
 
-/// A server that is being started by us: its process, and where its error log stood when it began.
+/// A server that is starting: its process, and where its error log stood when it began.
 pub struct Starting {
-    child: Child,
-    log: std::path::PathBuf,
+    process: Process,
+    log: PathBuf,
     log_offset: u64,
+}
+
+enum Process {
+    /// Started by us.
+    Child(Child),
+    /// Started by an earlier call, which was ended before the server answered.
+    Found(Daemon),
 }
 
 impl Starting {
@@ -134,26 +141,38 @@ impl Starting {
             .with_context(|| format!("cannot write the server's error log {}", log.display()))?;
         let log_offset = output.metadata().map(|metadata| metadata.len()).unwrap_or_default();
         let child = crate::exec::start_daemon(&program.to_string_lossy(), args, &output)?;
-        Ok(Self { child, log: log.to_path_buf(), log_offset })
+        Ok(Self { process: Process::Child(child), log: log.to_path_buf(), log_offset })
+    }
+
+    /// One that is there already.
+    pub fn found(daemon: Daemon, log: &Path) -> Self {
+        Self { process: Process::Found(daemon), log: log.to_path_buf(), log_offset: 0 }
     }
 
     /// The process.
     pub fn daemon(&self) -> Option<Daemon> {
-        Daemon::of(i32::try_from(self.child.id()).ok()?)
+        match &self.process {
+            Process::Child(child) => Daemon::of(i32::try_from(child.id()).ok()?),
+            Process::Found(daemon) => Some(*daemon),
+        }
     }
 
-    /// How it ended, if it did: the status, and the last error in its log.
+    /// How it ended, if it did: the status if it can be known, and the last error in its log.
     pub fn ended(&mut self) -> Option<String> {
-        let status = self.child.try_wait().ok().flatten()?;
-        let last = last_error(&self.log, self.log_offset).unwrap_or_else(|| "its error log says nothing".into());
-        Some(format!("the server {}: {last}", crate::exec::describe_status(status)))
+        let text = |log: &Path, offset| read_end(log, offset).unwrap_or_default();
+        let (how, said) = match &mut self.process {
+            Process::Child(child) => {
+                let status = child.try_wait().ok().flatten()?;
+                (crate::exec::describe_status(status), text(&self.log, self.log_offset))
+            }
+            Process::Found(daemon) if daemon.is_alive() => return None,
+            Process::Found(daemon) => {
+                ("ended".into(), parse_own_words(&text(&self.log, self.log_offset), daemon.pid).to_string())
+            }
+        };
+        let why = parse_last_error(&said).or_else(|| parse_last_line(&said));
+        Some(format!("the server {how}: {}", why.unwrap_or_else(|| "its error log says nothing".into())))
     }
-}
-
-/// Why a server ended, by its log after `offset`: its last error, else its last line.
-fn last_error(log: &Path, offset: u64) -> Option<String> {
-    let text = read_end(log, offset)?;
-    parse_last_error(&text).or_else(|| parse_last_line(&text))
 }
 
 /// The last line of a server's log, for a server that ended by itself or was killed.
@@ -171,6 +190,15 @@ fn read_end(log: &Path, offset: u64) -> Option<String> {
     let mut bytes = Vec::new();
     file.take(MOST).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What the process of this number said: both vendors' servers begin with "… as process 4711", which an earlier life in
+/// the same log did under another number. All of it if this one did not come so far.
+fn parse_own_words(text: &str, pid: i32) -> &str {
+    let announcement = format!("as process {pid}");
+    let is_own = |at: &usize| !text[at + announcement.len()..].starts_with(|next: char| next.is_ascii_digit());
+    let begin = text.rmatch_indices(&announcement).map(|(at, _)| at).find(is_own);
+    &text[begin.unwrap_or_default()..]
 }
 
 /// The line that says why: the last `[ERROR]` that is not only the announcement of the end.
@@ -224,6 +252,18 @@ mod tests {
         assert_eq!(parse_last_error("segfault\n\n"), None);
         assert_eq!(parse_last_line("segfault\n\n").as_deref(), Some("segfault"));
         assert_eq!(parse_last_line(""), None);
+    }
+
+    #[test]
+    fn a_servers_words_are_not_those_of_an_earlier_life_in_the_same_log() {
+        let log = "[Note] Starting MariaDB 10.11.14 source revision abc as process 71\n[ERROR] old\n\
+                   [Note] Starting MariaDB 10.11.14 source revision abc as process 7\n[ERROR] new\n\
+                   [Note] Starting MariaDB 10.11.14 source revision abc as process 72\n[ERROR] newest\n";
+        assert_eq!(parse_own_words(log, 72), "as process 72\n[ERROR] newest\n");
+        assert!(parse_own_words(log, 7).starts_with("as process 7\n[ERROR] new\n"));
+        let mysql = "[System] [MY-010116] [Server] /usr/sbin/mysqld (mysqld 9.7.4) starting as process 9\n";
+        assert_eq!(parse_own_words(mysql, 9), "as process 9\n");
+        assert_eq!(parse_own_words(log, 8), log);
     }
 
     #[test]

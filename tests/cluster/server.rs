@@ -19,6 +19,14 @@ pub const ALL: &[Scenario] = &[
         run: start_fails,
     },
     Scenario {
+        name: "server-start-killed",
+        about: "Invariant 6: a start that was killed is repeated: it waits for the server, or says why that ended.",
+        roots: BOTH,
+        long: false,
+        nodes: 1,
+        run: start_killed,
+    },
+    Scenario {
         name: "server-hangs",
         about: "monitor reports a hung daemon and stop ends it, both within their time.",
         roots: BOTH,
@@ -71,6 +79,35 @@ fn start_fails(bed: &Bed) -> Result<()> {
     ensure!(reason.contains("unknown variable 'no-such-option=1'"), "the reason does not say why: {reason}");
     ensure!(start.elapsed() < Duration::from_secs(10), "start took {:?} to fail", start.elapsed());
     expect(node, "monitor", 7)
+}
+
+/// Starts the agent's start and kills its process group as soon as the daemon, which has left the group, is there.
+fn kill_start(node: &Node, parameter: &str) -> Result<()> {
+    let script = "setsid env OCF_RESOURCE_INSTANCE=p_db OCF_RESKEY_CRM_meta_timeout=30000 \"$2\" \"$1\" start & \
+                  until pgrep -f '^/usr/sbin/[a-z]* .*--datadir=' >/dev/null; do sleep 0.01; done; kill -KILL -$!";
+    let output = node.exec(&["sh", "-c", script, "sh", AGENT, parameter], Duration::from_secs(10))?;
+    ensure!(node.pids_of(Daemon::Database)?.len() == 1, "the daemon ended with its agent: {}", output.stderr);
+    Ok(())
+}
+
+fn start_killed(bed: &Bed) -> Result<()> {
+    let node = bed.node("db1")?;
+    kill_start(node, "OCF_RESKEY_user=mysql")?;
+    expect(node, "start", 0)?;
+    expect(node, "monitor", 0)?;
+    let log = node.run(&["grep", "mysql(p_db) start: already running", "/var/log/syslog"])?;
+    ensure!(log.lines().count() == 1, "the second start did not meet the first one's daemon: {log}");
+    expect(node, "stop", 0)?;
+    // A server that is about to end: both vendors' complain of an option after their engines are up.
+    kill_start(node, "OCF_RESKEY_additional_parameters=--no-such-option=1")?;
+    let start = Instant::now();
+    let output = call(node, "start", &[])?;
+    ensure!(output.status.code() == Some(1), "start: {}: {}", output.status, output.stderr);
+    let reason = output.stderr.lines().find(|line| line.starts_with("ocf-exit-reason:")).unwrap_or_default();
+    ensure!(reason.contains("the server ended: ") && reason.contains("'no-such-option=1'"), "{reason}");
+    ensure!(start.elapsed() < Duration::from_secs(10), "start took {:?} to fail", start.elapsed());
+    expect(node, "start", 0)?;
+    expect(node, "stop", 0)
 }
 
 fn hangs(bed: &Bed) -> Result<()> {

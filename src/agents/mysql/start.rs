@@ -8,28 +8,20 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::unistd::{Group, User};
 
+use super::closing;
 use super::node::Node;
 use super::review::review;
-use super::{closing, monitor};
 use crate::deadline::Deadline;
 use crate::exec;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::server::client::{Session, Unavailable};
 use crate::server::layout;
-use crate::server::process::Starting;
+use crate::server::process::{Daemon, Starting};
 
 /// Runs the action.
 pub fn start(node: &Node) -> Outcome {
     let mut session = match node.daemon() {
-        Some(daemon) => {
-            log::info!("already running (pid {})", daemon.pid);
-            let mut session = monitor::ask(node, daemon)?;
-            if session.state()?.is_writable() && !node.is_marked(daemon) {
-                log::warn!("it was open for writes when it was to be started: closed");
-                closing::close(&mut session, node.deadline)?;
-            }
-            session
-        }
+        Some(daemon) => join(node, daemon)?,
         None => launch(node)?,
     };
     if node.daemon().is_some_and(|daemon| node.is_marked(daemon)) {
@@ -40,6 +32,25 @@ pub fn start(node: &Node) -> Outcome {
         log::warn!("started, but not yet part of the cluster: {error:#}");
     }
     Ok(ExitCode::Success)
+}
+
+/// Takes a server that runs already. One that does not answer yet is waited for: an earlier start may have been ended
+/// while the server recovers, which goes on by itself (invariant 6).
+fn join(node: &Node, daemon: Daemon) -> Result<Session> {
+    log::info!("already running (pid {})", daemon.pid);
+    if daemon.is_stopped() {
+        let why = format!("the server (pid {}) is stopped (SIGSTOP) and does not answer", daemon.pid);
+        return Err(OcfError::generic(why).into());
+    }
+    let mut session = await_answer(node, &mut Starting::found(daemon, &node.layout.log))?;
+    if !node.start_mark().is_of(daemon) {
+        node.start_mark().leave(daemon)?;
+    }
+    if session.state()?.is_writable() && !node.is_marked(daemon) {
+        log::warn!("it was open for writes when it was to be started: closed");
+        closing::close(&mut session, node.deadline)?;
+    }
+    Ok(session)
 }
 
 /// Starts the server and waits until it answers.
