@@ -37,6 +37,12 @@ enum Verb {
         /// The action, for example meta-data, validate-all, monitor.
         action: Option<String>,
     },
+    /// The process that an agent leaves behind for as long as its resource is started.
+    #[command(hide = true)]
+    Guard {
+        /// The agent's name.
+        agent: String,
+    },
 }
 
 /// Runs the program; its exit code.
@@ -51,6 +57,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
     match Cli::parse_from(args).verb {
         Verb::Agent { agent, action } => match agents::find(&agent) {
             Some(agent) => run_agent(agent, action.as_deref()),
+            None => ExitCode::Args.number(),
+        },
+        Verb::Guard { agent } => match agents::find(&agent) {
+            Some(agent) => run_guard(agent),
             None => ExitCode::Args.number(),
         },
     }
@@ -84,6 +94,13 @@ fn run_agent(agent: &'static dyn Agent, action: Option<&str>) -> i32 {
             fail(&anyhow::anyhow!("the agent itself failed in {}: please report this, with the log", action.name()))
         }
     }
+}
+
+/// Is an agent's guard, until its resource is stopped.
+fn run_guard(agent: &'static dyn Agent) -> i32 {
+    let call = Invocation::from_env();
+    logging::start(&format!("{}({}) guard", agent.name(), call.resource));
+    agent.guard(&call).map_or_else(|error| fail(&error), |()| ExitCode::Success.number())
 }
 
 fn fail(error: &anyhow::Error) -> i32 {

@@ -131,11 +131,28 @@ pub fn start_daemon(program: &str, args: &[String], output: &File) -> Result<Chi
         .stdin(Stdio::null())
         .stdout(output.try_clone().context("cannot duplicate a descriptor")?)
         .stderr(output.try_clone().context("cannot duplicate a descriptor")?);
+    in_own_session(&mut command);
+    command.spawn().with_context(|| format!("cannot start `{program}`"))
+}
+
+/// Starts this program once more, with the same environment and in a session of its own; it is not waited for.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start_self(args: &[&str]) -> Result<()> {
+    let program = std::env::current_exe().context("this program does not know its own file")?;
+    log::debug!("starting `{} {}`", program.display(), args.join(" "));
+    let mut command = Command::new(&program);
+    command.args(args).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    in_own_session(&mut command);
+    command.spawn().map(drop).with_context(|| format!("cannot start `{}`", program.display()))
+}
+
+fn in_own_session(command: &mut Command) {
     // SAFETY: setsid(2) is async-signal-safe, and nothing else runs between fork and exec.
     unsafe {
         command.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(std::io::Error::from));
     }
-    command.spawn().with_context(|| format!("cannot start `{program}`"))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod deadline;
 pub mod exec;
 pub mod gtid;
+pub mod guard;
 pub mod logging;
 pub mod ocf;
 pub mod pacemaker;

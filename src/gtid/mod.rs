@@ -67,6 +67,14 @@ impl GtidSet {
         mariadb::Position::parse(text).map(GtidSet::MariaDb)
     }
 
+    /// Reads text in the notation of this set's vendor.
+    pub fn parse_like(&self, text: &str) -> Result<Self, GtidError> {
+        match self {
+            GtidSet::MySql(_) => Self::parse_mysql(text),
+            GtidSet::MariaDb(_) => Self::parse_mariadb(text),
+        }
+    }
+
     /// No transaction at all.
     pub fn is_empty(&self) -> bool {
         match self {

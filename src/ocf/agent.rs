@@ -99,6 +99,13 @@ pub trait Agent: Sync {
     /// # Errors
     /// With the exit code and the reason.
     fn run(&self, action: Action, call: &Invocation) -> Outcome;
+    /// Is the process that lives as long as the resource is started; returns when it is not needed any more.
+    ///
+    /// # Errors
+    /// When it cannot go on.
+    fn guard(&self, _call: &Invocation) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// The action of this name, if the agent has it.

@@ -73,11 +73,11 @@ fn parameter(xml: &mut Xml, definition: &Parameter) -> std::io::Result<()> {
         }
         text(xml, "longdesc", Some("en"), definition.long)?;
         text(xml, "shortdesc", Some("en"), definition.short)?;
-        let content = xml.create_element("content").with_attribute(("type", type_name(definition.kind)));
-        match definition.default {
-            Some(default) => content.with_attribute(("default", default)).write_empty()?,
-            None => content.write_empty()?,
-        };
+        let mut content = xml.create_element("content").with_attribute(("type", type_name(definition.kind)));
+        if let Some(default) = definition.default {
+            content = content.with_attribute(("default", default));
+        }
+        content.write_empty()?;
         Ok(())
     })?;
     Ok(())
@@ -89,7 +89,9 @@ fn type_name(kind: Kind) -> &'static str {
         Kind::Integer => "integer",
         Kind::Boolean => "boolean",
         // OCF 1.1 has no type for a time, and resource-agents' schema refuses Pacemaker's own.
-        Kind::Time => "string",
+        Kind::Time | Kind::TimeOrNever => "string",
+        // OCF 1.1's `select` is refused by the schema that resource-agents still ships; the long text names the words.
+        Kind::Choice(_) => "string",
     }
 }
 

@@ -17,6 +17,10 @@ pub enum Kind {
     Boolean,
     /// A time with unit, seconds if there is none: `30`, `30s`, `2min`.
     Time,
+    /// A time, or `never`.
+    TimeOrNever,
+    /// One of these words.
+    Choice(&'static [&'static str]),
 }
 
 /// A parameter that is still understood, but should not be used in new configurations.
@@ -141,6 +145,20 @@ impl<'a> Reader<'a> {
     /// A time; the default if it is wrong.
     pub fn time(&mut self, name: &str) -> Duration {
         self.read(name, "a time such as 30s or 2min", parse_time).unwrap_or_default()
+    }
+
+    /// A time; `None` for `never`; the default if it is wrong.
+    pub fn time_or_never(&mut self, name: &str) -> Option<Duration> {
+        let parse = |text: &str| if text == "never" { Some(None) } else { parse_time(text).map(Some) };
+        self.read(name, "a time such as 30s or 2min, or never", parse).flatten()
+    }
+
+    /// One of the words that the parameter may be; the default if it is another.
+    pub fn choice(&mut self, name: &str) -> String {
+        let kind = self.definitions.iter().find(|parameter| parameter.name == name).map(|parameter| parameter.kind);
+        let Some(Kind::Choice(words)) = kind else { return self.text(name).unwrap_or_default() };
+        let what = format!("one of {}", words.join(", "));
+        self.read(name, &what, |text| words.contains(&text).then(|| text.to_string())).unwrap_or_default()
     }
 
     /// The value given, or else the default; a wrong value is recorded, and the default taken.

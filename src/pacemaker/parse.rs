@@ -15,6 +15,12 @@ pub struct View {
     pub unmanaged: bool,
     /// Nodes that are members of the cluster.
     pub online: Vec<String>,
+    /// Nodes that provably run nothing: they left cleanly, or were fenced.
+    pub gone: Vec<String>,
+    /// How many nodes are configured.
+    pub configured: usize,
+    /// The cluster fences.
+    pub fencing: bool,
     /// The resource's instances, by node.
     pub instances: BTreeMap<String, Role>,
     /// Node attributes, permanent and transient, by node and name.
@@ -78,8 +84,20 @@ pub fn view(xml: &str, resource: &str) -> Result<View> {
             (Section::Other, "resources") if is_open => section = Section::Resources,
             (Section::Other, "node_attributes") if is_open => section = Section::Attributes,
             (Section::Other, "current_dc") => view.quorate = get("with_quorum") == "true",
-            (Section::Other, "cluster_options") => view.unmanaged |= get("maintenance-mode") == "true",
-            (Section::Nodes, "node") if get("online") == "true" => view.online.push(get("name").to_string()),
+            (Section::Other, "cluster_options") => {
+                view.unmanaged |= get("maintenance-mode") == "true";
+                // Called fencing-enabled from 3.0.3 on.
+                view.fencing = get("stonith-enabled") == "true" || get("fencing-enabled") == "true";
+            }
+            (Section::Nodes, "node") => {
+                view.configured += 1;
+                let is = |name: &str| get(name) == "true";
+                if is("online") {
+                    view.online.push(get("name").to_string());
+                } else if !is("unclean") && get("expected_up") == "false" {
+                    view.gone.push(get("name").to_string());
+                }
+            }
             (Section::Resources, "resource") if is_instance(get("id"), resource) => {
                 view.unmanaged |= get("managed") == "false" || get("maintenance") == "true";
                 role = parse_role(get("role")).filter(|_| is_open && get("orphaned") != "true");
@@ -145,6 +163,29 @@ pub fn told(text: &str) -> BTreeMap<String, String> {
     told.collect()
 }
 
+/// A cluster property as `cibadmin --modify` takes it.
+pub fn print_pair(set: &str, name: &str, value: &str) -> String {
+    let value = quick_xml::escape::escape(value);
+    format!(
+        "<crm_config><cluster_property_set id=\"{set}\"><nvpair id=\"{set}-{name}\" name=\"{name}\" value=\"{value}\"/>\
+         </cluster_property_set></crm_config>"
+    )
+}
+
+/// Reads the value of the one `<nvpair>` that `cibadmin --query --xpath` found.
+pub fn pair_value(xml: &str) -> Option<String> {
+    let mut reader = Reader::from_str(xml);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(element) | Event::Empty(element) if element.name().as_ref() == "nvpair" => {
+                return attributes_of(&element).ok()?.remove("value");
+            }
+            Event::Eof => return None,
+            _ => {}
+        }
+    }
+}
+
 fn quoted_after<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     line.split_once(key)?.1.split('"').next()
 }
@@ -193,6 +234,13 @@ mod tests {
     fn a_truncated_answer_is_an_error() {
         assert!(view(&V2[..V2.len() / 2], "p_db").is_err());
         assert!(view("", "p_db").is_err());
+    }
+
+    #[test]
+    fn a_property_is_read_as_it_was_written() {
+        let xml = print_pair("rustha", "p_db-record", "epoch=1 base=a<b>\"&'");
+        assert_eq!(pair_value(&xml).as_deref(), Some("epoch=1 base=a<b>\"&'"));
+        assert_eq!(pair_value("<cib/>"), None);
     }
 
     #[test]

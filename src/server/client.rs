@@ -153,16 +153,24 @@ impl Session {
             .map_err(anyhow::Error::msg)
     }
 
+    /// The number of this connection.
+    ///
+    /// # Errors
+    /// When the server does not say it.
+    pub fn id(&mut self) -> Result<u64> {
+        let own = self.value("our own connection", Dialect::OWN_CONNECTION)?;
+        own.and_then(|id| id.parse().ok()).context("the server did not say the number of the connection")
+    }
+
     /// The clients' connections, without our own.
     ///
     /// # Errors
     /// When they cannot be asked.
     pub fn clients(&mut self) -> Result<Vec<Connection>> {
-        let own = self.value("our own connection", Dialect::OWN_CONNECTION)?;
-        let own = own.and_then(|id| id.parse::<u64>().ok());
+        let own = self.id()?;
         let rows = self.query("the connections", Dialect::CONNECTIONS)?;
         let connections = rows.iter().filter_map(Connection::parse);
-        Ok(connections.filter(|connection| connection.is_client() && Some(connection.id) != own).collect())
+        Ok(connections.filter(|connection| connection.is_client() && connection.id != own).collect())
     }
 }
 

@@ -252,6 +252,12 @@ impl Dialect {
         self.is_mysql_from((5, 7, 5)).then_some("SET GLOBAL offline_mode=1")
     }
 
+    /// Ends all clients that are not privileged (and the replicas), and lets no new ones in; and how they are let in again.
+    /// MariaDB has no such thing.
+    pub fn lock_out(self) -> Option<(&'static str, &'static str)> {
+        self.is_mysql_from((5, 7, 5)).then_some(("SET GLOBAL offline_mode=1", "SET GLOBAL offline_mode=0"))
+    }
+
     /// Asks the server to shut down cleanly.
     pub const SHUTDOWN: &'static str = "SHUTDOWN";
 

@@ -1,36 +1,39 @@
-//! Closing a primary for writes: the one story for demote and for stop, every step bounded.
+//! Closing a primary for writes: the one story for demote, for stop, and for a server that was opened behind the cluster's
+//! back. Every step is bounded.
 //!
 //! A planned closing keeps the replicas' connections, since they must still receive the last transactions. `SET read_only`
-//! waits for commits and locks that are in the way (MySQL bug 96644); what is in its way after a moment is ended.
+//! waits for commits and locks that are in the way (MySQL bug 96644); what is in its way after a moment is ended. What is
+//! in its way even then is a commit that waits for an acknowledgement which does not come, and it must not be let go while
+//! its client is there: letting it go acknowledges it (measured on MySQL 9.7 and MariaDB 10.11). So its client's
+//! connection is ended first, and no new ones are let in; then semi-sync is switched off; then the server is closed.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::node::Node;
 use crate::deadline::Deadline;
 use crate::server::client::{Session, server_error};
 use crate::server::dialect::{Dialect, code};
+use crate::server::semisync;
 
 /// How long running statements may go on before their connections are ended.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How often clients are ended that are in the way.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Closes the server for writes and ends all clients, so that they look for the new primary at once. Afterwards no write
 /// is acknowledged here, by anybody who is not privileged to write to a closed server.
 ///
 /// # Errors
 /// When it is not closed by the deadline.
-pub fn close(session: &mut Session, deadline: Deadline) -> Result<()> {
-    let statements = session.dialect().close_for_writes(GRACE);
-    loop {
-        let closed =
-            statements.iter().try_for_each(|statement| session.execute("close the server for writes", statement));
-        match closed {
-            Ok(()) => break,
-            Err(error) if server_error(&error) != Some(code::LOCK_WAIT_TIMEOUT) => return Err(error),
-            Err(_) if deadline.is_over() => {
-                bail!("a statement or a lock kept the server open for writes until the time was over")
-            }
-            Err(_) => log::info!("ended {} clients that kept the server open for writes", end_clients(session)?),
+pub fn close(node: &Node, session: &mut Session, deadline: Deadline) -> Result<()> {
+    if !is_closed_within(session, GRACE)? {
+        let ended = end_clients(session)?;
+        log::info!("ended {ended} clients that kept the server open for writes");
+        if !is_closed_within(session, GRACE)? {
+            release_and_close(node, session, deadline)?;
         }
     }
     let state = session.state()?;
@@ -38,13 +41,65 @@ pub fn close(session: &mut Session, deadline: Deadline) -> Result<()> {
         bail!("the server is still open for writes after it was closed");
     }
     log::info!("closed for writes, ended {} clients", end_clients(session)?);
-    Ok(())
+    semisync::source_off(session)
+}
+
+/// Closes it, unless something is in the way for that long.
+fn is_closed_within(session: &mut Session, patience: Duration) -> Result<bool> {
+    let statements = session.dialect().close_for_writes(patience);
+    match statements.iter().try_for_each(|statement| session.execute("close the server for writes", statement)) {
+        Ok(()) => Ok(true),
+        Err(error) if server_error(&error) == Some(code::LOCK_WAIT_TIMEOUT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Closes a server on which commits wait for acknowledgements that do not come.
+fn release_and_close(node: &Node, session: &mut Session, deadline: Deadline) -> Result<()> {
+    log::warn!("commits wait for acknowledgements: their clients are ended without one, and then they are released");
+    match session.dialect().lock_out() {
+        Some((lock, unlock)) => {
+            session.execute("lock clients out", lock)?;
+            end_clients(session)?;
+            // Those that are privileged are not locked out, but ended by now, and what they begin anew waits for nothing:
+            // the server is closed before that.
+            semisync::source_off(session)?;
+            let closed = close_while_ending(node, session, deadline);
+            session.execute("let the replicas in again", unlock)?;
+            closed
+        }
+        // While MariaDB's SET read_only waits it lets no new commit begin.
+        None => close_while_ending(node, session, deadline),
+    }
+}
+
+/// Closes it on one connection, and ends from another one what is in the way, until it is closed.
+fn close_while_ending(node: &Node, session: &mut Session, deadline: Deadline) -> Result<()> {
+    let mut closer = node.session()?;
+    let spared = closer.id()?;
+    std::thread::scope(|scope| {
+        let closing = scope.spawn(move || is_closed_within(&mut closer, deadline.remaining()));
+        while !closing.is_finished() {
+            end_clients_but(session, Some(spared))?;
+            std::thread::sleep(PAUSE);
+        }
+        match closing.join() {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => bail!("a statement or a lock kept the server open for writes until the time was over"),
+            Ok(Err(error)) => Err(error),
+            Err(_) => bail!("the closing of the server broke off"),
+        }
+    })
 }
 
 /// Ends all clients' connections; how many there were.
 fn end_clients(session: &mut Session) -> Result<usize> {
+    end_clients_but(session, None)
+}
+
+fn end_clients_but(session: &mut Session, spared: Option<u64>) -> Result<usize> {
     let clients = session.clients()?;
-    for client in &clients {
+    for client in clients.iter().filter(|client| Some(client.id) != spared) {
         match session.execute("end a client's connection", &Dialect::kill(client.id)) {
             Err(error) if server_error(&error) != Some(code::NO_SUCH_THREAD) => {
                 return Err(error).with_context(|| format!("connection {} of {}", client.id, client.user));

@@ -1,18 +1,19 @@
-//! demote: closes writes, in the action itself, and tells the replicas the final position.
+//! demote: closes writes, in the action itself, writes the final position into the cluster's configuration, and tells the
+//! replicas.
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::closing;
 use super::decide::position::Told;
-use super::decide::record::next_epoch;
+use super::decide::record::{Record, State, next_epoch};
 use super::node::Node;
-use super::replicate;
 use super::review;
+use super::{closing, guard, replicate};
+use crate::deadline::Deadline;
 use crate::gtid::GtidSet;
 use crate::ocf::exit::{ExitCode, Outcome};
-use crate::server::client::Unavailable;
+use crate::server::client::{Session, Unavailable};
 use crate::server::process::Daemon;
 
 /// How long a server that does not listen any more may take to end by itself.
@@ -26,6 +27,11 @@ pub fn demote(node: &Node) -> Outcome {
         log::info!("the server is not running: nothing to close");
         return closed_by_its_end(node);
     };
+    // Whoever has the turn (its guard) holds it for moments; a demotion goes on without it rather than not at all.
+    let turn = node.await_turn(Deadline::after(node.deadline.remaining() / 4));
+    if let Err(error) = &turn {
+        log::warn!("{error:#}");
+    }
     let mut session = match super::monitor::ask(node, daemon) {
         Ok(session) => session,
         Err(Unavailable::Silent(_)) => return kill_hung(node, daemon),
@@ -37,18 +43,46 @@ pub fn demote(node: &Node) -> Outcome {
         Err(other) => return Err(other.into()),
     };
     // Also one that is read-only already: privileged clients may still write there.
-    closing::close(&mut session, node.deadline)?;
-    node.mark().remove()?;
-    let has = replicate::received(&mut session).map_err(|error| format!("{error:#}"));
-    tell_final_position(node, has);
+    close_primary(node, &mut session, node.deadline)?;
     Ok(ExitCode::Success)
+}
+
+/// Closes a primary for good: no write is acknowledged here any more, and its final position is known to whoever is
+/// promoted next.
+///
+/// # Errors
+/// When it is not closed by the deadline.
+pub fn close_primary(node: &Node, session: &mut Session, deadline: Deadline) -> anyhow::Result<()> {
+    closing::close(node, session, deadline)?;
+    node.mark().remove()?;
+    guard::forget_state(node);
+    let has = replicate::received(session).map_err(|error| format!("{error:#}"));
+    // The attributes of a node that leaves the cluster are gone with it; the record stays (objection 18).
+    if let Ok(last) = &has
+        && let Err(error) = record_closed(node, last, deadline)
+    {
+        log::warn!("cannot record the final position: {error:#}");
+    }
+    tell_final_position(node, has);
+    Ok(())
+}
+
+/// Writes into the record what this primary had when it was closed, if it is still the last one.
+fn record_closed(node: &Node, last: &GtidSet, deadline: Deadline) -> anyhow::Result<()> {
+    let (Some(cluster), Some(record)) = (&node.cluster, node.record()?) else { return Ok(()) };
+    if record.primary != cluster.node {
+        return Ok(());
+    }
+    let record = Record { state: State::Closed, last: Some(last.to_string()), ..record };
+    cluster.write_record(&record.to_string(), &cluster.view(deadline)?, deadline)
 }
 
 /// Tells the replicas what they wait for before they receive nothing more, or that nothing more comes.
 fn tell_final_position(node: &Node, has: Result<GtidSet, String>) {
     let Some(cluster) = &node.cluster else { return };
+    let life = node.instance().map_or("none".into(), |instance| instance.life);
     let told = node.record().and_then(|record| {
-        review::tell(node, cluster, &Told { epoch: next_epoch(record.as_ref()), sealed: true, has })
+        review::tell(node, cluster, &Told { epoch: next_epoch(record.as_ref()), sealed: true, life, has })
     });
     if let Err(error) = told {
         log::warn!("cannot tell the final position: {error:#}");
@@ -58,6 +92,7 @@ fn tell_final_position(node: &Node, has: Result<GtidSet, String>) {
 /// A daemon that is not running takes no writes.
 fn closed_by_its_end(node: &Node) -> Outcome {
     node.mark().remove()?;
+    guard::forget_state(node);
     tell_final_position(node, Err("its server is not running".into()));
     Ok(ExitCode::Success)
 }

@@ -33,7 +33,20 @@ impl Mark {
 
     /// Whether it is there, and names this daemon.
     pub fn is_of(&self, daemon: Daemon) -> bool {
-        fs::read_to_string(&self.0).is_ok_and(|text| text.trim() == Self::content(daemon))
+        self.words(daemon).is_some()
+    }
+
+    /// The life that was noted with this daemon.
+    pub fn life_of(&self, daemon: Daemon) -> Option<String> {
+        self.words(daemon)?.pop()
+    }
+
+    /// What stands behind pid and start time, if they are this daemon's.
+    fn words(&self, daemon: Daemon) -> Option<Vec<String>> {
+        let text = fs::read_to_string(&self.0).ok()?;
+        let rest = text.strip_prefix(&Self::content(daemon))?;
+        (rest.is_empty() || rest.starts_with(char::is_whitespace))
+            .then(|| rest.split_whitespace().map(str::to_string).collect())
     }
 
     /// Leaves the mark for this daemon: whole or not at all.
@@ -41,13 +54,25 @@ impl Mark {
     /// # Errors
     /// When the file cannot be written.
     pub fn leave(&self, daemon: Daemon) -> Result<()> {
+        self.write(Self::content(daemon))
+    }
+
+    /// Leaves it with the life that its server is in.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn leave_with_life(&self, daemon: Daemon, life: &str) -> Result<()> {
+        self.write(format!("{} {life}", Self::content(daemon)))
+    }
+
+    fn write(&self, content: String) -> Result<()> {
         let draft = self.0.with_extension("draft");
         let write = || -> std::io::Result<()> {
             if let Some(dir) = self.0.parent() {
                 fs::create_dir_all(dir)?;
             }
             let mut file = fs::File::create(&draft)?;
-            file.write_all(Self::content(daemon).as_bytes())?;
+            file.write_all(content.as_bytes())?;
             file.sync_all()?;
             fs::rename(&draft, &self.0)
         };
@@ -85,6 +110,9 @@ mod tests {
         mark.leave(daemon).expect("written");
         assert!(mark.is_of(daemon));
         assert!(!mark.is_of(Daemon { started: 100, ..daemon }), "the same pid after a restart is a stranger");
+        mark.leave_with_life(daemon, "a1").expect("written");
+        assert!(mark.is_of(daemon) && mark.life_of(daemon).as_deref() == Some("a1"));
+        assert!(!mark.is_of(Daemon { started: 9, ..daemon }), "a number that only begins the same");
         mark.remove().expect("removed");
         mark.remove().expect("removing twice is no error");
         assert!(!mark.is_of(daemon));

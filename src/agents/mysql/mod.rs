@@ -21,8 +21,10 @@
 //!   server that is the only one, and no other than the last primary, is adopted (scenario `adoption`).
 
 mod closing;
-mod decide;
+pub mod decide;
 mod demote;
+mod guard;
+mod lasting;
 mod mark;
 mod monitor;
 mod node;
@@ -115,5 +117,9 @@ impl Agent for Mysql {
             Action::ReloadAgent => validate::reload(&node),
             Action::MetaData | Action::ValidateAll => Ok(ExitCode::Success),
         }
+    }
+
+    fn guard(&self, call: &Invocation) -> anyhow::Result<()> {
+        guard::run(call)
     }
 }

@@ -1,5 +1,7 @@
 //! monitor: the truth about the daemon, whether it answers, its role, and its replication.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -7,11 +9,14 @@ use anyhow::{Context, Result};
 use super::decide::role::{Role, Stray, decide_role, decide_stray, is_probed_as_primary};
 use super::node::Node;
 use super::publish::{Standing, publish};
-use super::{closing, promote, review};
+use super::{closing, guard, promote, review};
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::pacemaker::Score;
 use crate::server::client::{Session, Unavailable};
 use crate::server::process::{Daemon, last_words};
+
+/// A set that is smaller than it should be for less than this is on its way.
+const TRANSIENT: Duration = Duration::from_secs(5);
 
 /// Which monitor this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +35,9 @@ pub fn monitor(node: &Node, kind: Kind) -> Outcome {
         }
         return Ok(ExitCode::NotRunning);
     };
+    if !kind.is_probe {
+        guard::ensure(node);
+    }
     match observe(node, daemon, kind) {
         Err(error) if !kind.is_probe => {
             withdraw(node);
@@ -69,10 +77,7 @@ fn observe(node: &Node, daemon: Daemon, kind: Kind) -> Outcome {
         return probe(node, role);
     }
     match role {
-        Role::Primary => {
-            tell(node, &Standing::primary());
-            Ok(ExitCode::RunningPromoted)
-        }
+        Role::Primary => primary(node),
         Role::ClosedPrimary => closed_primary(node),
         Role::Replica => replica(node, &mut session),
         Role::Strayed => strayed(node, &mut session, daemon),
@@ -95,7 +100,7 @@ pub fn ask(node: &Node, daemon: Daemon) -> Result<Session, Unavailable> {
 fn probe(node: &Node, role: Role) -> Outcome {
     match role {
         Role::Primary => {
-            tell(node, &Standing::primary());
+            tell(node, &Standing::primary(guard::read_state(node).as_ref()));
             Ok(ExitCode::RunningPromoted)
         }
         Role::Strayed => probe_strayed(node),
@@ -110,7 +115,7 @@ fn probe_strayed(node: &Node) -> Outcome {
     let record = node.record()?;
     let last_primary = record.as_ref().map(|record| record.primary.as_str());
     if is_probed_as_primary(&cluster.node, &view.promoted(), last_primary) {
-        publish(node, &view, &Standing::primary());
+        publish(node, &view, &Standing::primary(None));
         return Ok(ExitCode::RunningPromoted);
     }
     log::error!("open for writes, but not the primary: the first monitor closes it");
@@ -126,9 +131,35 @@ fn tell(node: &Node, standing: &Standing) {
     }
 }
 
+/// A primary that promises less than it should is degraded, once that has lasted.
+fn primary(node: &Node) -> Outcome {
+    let _ = fs::remove_file(closed_file(node));
+    let kept = guard::read_state(node);
+    tell(node, &Standing::primary(kept.as_ref()));
+    let (Some(wanted), Some((sync, age))) = (node.config.semi_sync, &kept) else { return Ok(ExitCode::RunningPromoted) };
+    let has_others = node.clone_max.is_some_and(|most| most > 1);
+    if has_others && sync.acks < wanted.acks && *age >= TRANSIENT {
+        log::warn!("degraded: each write is on {} replicas, and not on {}", sync.acks, wanted.acks);
+        return Ok(ExitCode::DegradedPromoted);
+    }
+    Ok(ExitCode::RunningPromoted)
+}
+
+/// The file that is there while a primary is closed.
+fn closed_file(node: &Node) -> PathBuf {
+    node.run_dir.join(format!("rustha-{}.closed", node.resource))
+}
+
 fn closed_primary(node: &Node) -> Outcome {
     let status = "primary, but somebody closed it for writes (read_only)";
-    tell(node, &Standing { status: status.into(), ..Standing::primary() });
+    tell(node, &Standing { status: status.into(), ..Standing::primary(None) });
+    let closed_for = review::since(&closed_file(node));
+    if node.config.read_only_timeout.is_some_and(|timeout| closed_for >= timeout) {
+        let _ = fs::remove_file(closed_file(node));
+        withdraw(node);
+        let reason = format!("somebody closed the primary for writes (read_only) {} s ago", closed_for.as_secs());
+        return Err(OcfError::new(ExitCode::FailedPromoted, reason).into());
+    }
     log::warn!("{status}: SET GLOBAL read_only=0 opens it");
     Ok(ExitCode::DegradedPromoted)
 }
@@ -164,7 +195,7 @@ fn strayed(node: &Node, session: &mut Session, daemon: Daemon) -> Outcome {
             if let Err(error) = promote::adopt(node, session, daemon) {
                 log::warn!("not yet taken over, the next monitor tries again: {error:#}");
             }
-            publish(node, &view, &Standing::primary());
+            publish(node, &view, &Standing::primary(guard::read_state(node).as_ref()));
             Ok(ExitCode::RunningPromoted)
         }
         Stray::Report => {
@@ -173,7 +204,7 @@ fn strayed(node: &Node, session: &mut Session, daemon: Daemon) -> Outcome {
         }
         Stray::Close => {
             log::error!("open for writes without having been promoted: closed");
-            closing::close(session, node.deadline)?;
+            closing::close(node, session, node.deadline)?;
             replica(node, session)
         }
     }

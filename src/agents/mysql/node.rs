@@ -1,14 +1,16 @@
 //! One instance on this node: its configuration, its server, its cluster, and the time that the action has.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::decide::record::Record;
+use super::decide::record::{Instance, Record};
+use super::lasting::Lasting;
 use super::mark::Mark;
 use super::parameters::Config;
 use crate::deadline::Deadline;
+use crate::guard::turn::Turn;
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, OcfError};
 use crate::pacemaker::{Cluster, View};
@@ -76,6 +78,11 @@ impl Node {
         })
     }
 
+    /// Gives it that much time again: for a process that goes on.
+    pub fn renew(&mut self, time: Duration) {
+        self.deadline = Deadline::after(time.saturating_sub(reserve(time)));
+    }
+
     /// The running server, if there is one.
     pub fn daemon(&self) -> Option<Daemon> {
         Daemon::find(&self.layout.datadir).or_else(|| self.start_mark().daemon())
@@ -123,11 +130,70 @@ impl Node {
     /// The record of the last promotion; `None` if there was none, or outside of a cluster.
     ///
     /// # Errors
-    /// When the cluster cannot be asked, or the record is broken.
+    /// When the cluster cannot be asked, or the record is broken or older than what these data have seen.
     pub fn record(&self) -> Result<Option<Record>> {
         let Some(cluster) = &self.cluster else { return Ok(None) };
         let text = cluster.read_record(self.deadline)?;
-        text.map(|text| Record::parse(&text).map_err(|why| OcfError::generic(why).into())).transpose()
+        let record = text.map(|text| Record::parse(&text).map_err(OcfError::generic)).transpose()?;
+        self.compare_with_data(record.as_ref())?;
+        Ok(record)
+    }
+
+    /// The cluster's configuration can go back in time: a node that was cut off and wrote more wins when it returns, and
+    /// people restore old copies. The data remember the newest promotion that they have seen (objection 4).
+    fn compare_with_data(&self, record: Option<&Record>) -> Result<()> {
+        let lasting = self.lasting();
+        let seen = lasting.epoch()?;
+        let epoch = record.map_or(0, |record| record.epoch);
+        if epoch < seen {
+            let says = record.map_or("has no record of any promotion".into(), |record| {
+                format!("says that {} was promoted last, as number {epoch}", record.primary)
+            });
+            let reason = format!("the cluster's configuration {says}, but the data here have seen promotion {seen}: it is older than the data");
+            return Err(OcfError::generic(reason).into());
+        }
+        if epoch > seen && self.layout.datadir.is_dir() {
+            lasting.note_epoch(epoch)?;
+        }
+        Ok(())
+    }
+
+    /// What is kept with the data.
+    pub fn lasting(&self) -> Lasting {
+        Lasting::of(&self.layout.datadir)
+    }
+
+    /// This instance, in the life of its running server. A server that somebody else started begins one now.
+    ///
+    /// # Errors
+    /// When it is not running, or its mark cannot be written.
+    pub fn instance(&self) -> Result<Instance> {
+        let daemon = self.daemon().context("the server is not running")?;
+        let mark = self.start_mark();
+        let life = match mark.life_of(daemon) {
+            Some(life) => life,
+            None => {
+                let life = new_life();
+                mark.leave_with_life(daemon, &life)?;
+                life
+            }
+        };
+        let node = self.cluster.as_ref().map_or_else(String::new, |cluster| cluster.node.clone());
+        Ok(Instance { node, life })
+    }
+
+    /// Waits for the turn of this action: its guard, or an action that Pacemaker gave up, may be changing the same
+    /// server. Given back when the value is dropped, also by a process that is killed.
+    ///
+    /// # Errors
+    /// When it is not its turn by the deadline.
+    pub fn await_turn(&self, deadline: Deadline) -> Result<Turn> {
+        Turn::take(&self.turn_file(), deadline)
+    }
+
+    /// The file that is locked by whose turn it is.
+    pub fn turn_file(&self) -> PathBuf {
+        self.run_dir.join(format!("rustha-{}.turn", self.resource))
     }
 
     /// How a replica reaches the instance on `node`: the parameter, else the node attribute of earlier agents, else the
@@ -143,6 +209,12 @@ impl Node {
             tls: self.config.tls.clone(),
         }
     }
+}
+
+/// A name for a life that was never used before on this node.
+pub fn new_life() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}", now.as_millis())
 }
 
 /// What is kept back of an action's time: Pacemaker kills the whole process group when it is over.

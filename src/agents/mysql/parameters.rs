@@ -82,6 +82,59 @@ pub static PARAMETERS: &[Parameter] = &[
     )
     .default("60s")
     .reloadable(),
+    Parameter::new(
+        "semi_sync",
+        Kind::Choice(&["managed", "off"]),
+        "Semi-synchronous replication",
+        "managed: the agent loads, configures and watches semi-synchronous replication (AFTER_SYNC, without a time-out of \
+         the server's own) and keeps in the cluster's configuration who has everything that was acknowledged; nothing is \
+         to be prepared in the option file. A commit then takes one round trip to a replica longer. off: replication is \
+         asynchronous; what the primary acknowledged last is lost with it.",
+    )
+    .default("managed")
+    .reloadable(),
+    Parameter::new(
+        "semi_sync_acks",
+        Kind::Integer,
+        "Replicas that acknowledge each commit",
+        "How many replicas must have received a transaction before its client is told that it is committed. With 1, all \
+         replicas that are in sync must be there to promote one after the primary was lost; with 2 (MySQL only; MariaDB \
+         knows no other number than 1) one of them may be missing, and each commit waits for the second fastest.",
+    )
+    .default("1")
+    .reloadable(),
+    Parameter::new(
+        "semi_sync_degrade",
+        Kind::TimeOrNever,
+        "How long writes wait for lost replicas",
+        "When too few replicas acknowledge, writes wait for this time; then the cluster's configuration says that those \
+         replicas are not in sync any more, and writes go on without them: what is written from then on is lost if the \
+         primary is lost before a replica is in sync again, and nobody else is promoted by itself. A transaction that \
+         takes longer than this to be sent to a replica looks the same. never: writes wait until a replica is back.",
+    )
+    .default("10s")
+    .reloadable(),
+    Parameter::new(
+        "durability",
+        Kind::Choice(&["strict", "available"]),
+        "What counts more when both cannot be had",
+        "strict: when what a lost primary acknowledged may be on nodes that are not there, nobody is promoted until one \
+         of them is back, and crm_mon says which. available: the best of those that are there is promoted all the same, \
+         once all that may have more are fenced or were shut down, and the risk is written to the cluster's \
+         configuration and shown. Needs fencing.",
+    )
+    .default("strict")
+    .reloadable(),
+    Parameter::new(
+        "read_only_timeout",
+        Kind::TimeOrNever,
+        "How long a primary may be closed by hand",
+        "A primary that somebody closed (SET GLOBAL read_only=1), or that closed itself, is reported as degraded at once, \
+         and as failed after this time, so that the cluster promotes an instance that takes writes. never: it stays \
+         degraded until somebody opens it.",
+    )
+    .default("60s")
+    .reloadable(),
     Parameter::new("client_binary", Kind::Text, "Client program", "Not used: the agent speaks to the server itself.")
         .reloadable()
         .deprecated(None, "no client program is started any more"),
@@ -127,6 +180,21 @@ pub struct Config {
     pub reader_attribute: Option<String>,
     /// How long a cold start waits.
     pub cold_start_timeout: Duration,
+    /// What is promised to clients; `None`: semi-sync is not managed.
+    pub semi_sync: Option<SemiSync>,
+    /// A risk is taken rather than to wait for somebody who may not come back.
+    pub prefers_availability: bool,
+    /// How long a primary may be closed by hand; `None`: for ever.
+    pub read_only_timeout: Option<Duration>,
+}
+
+/// What is promised to clients about each commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SemiSync {
+    /// On how many replicas it is when they are told.
+    pub acks: u32,
+    /// How long writes wait for lost replicas; `None`: for ever.
+    pub degrade: Option<Duration>,
 }
 
 impl Config {
@@ -173,6 +241,9 @@ impl Config {
             max_lag: Some(reader.integer("max_slave_lag")).filter(|lag| *lag > 0),
             reader_attribute: reader.text("reader_attribute"),
             cold_start_timeout: reader.time("cold_start_timeout"),
+            semi_sync: read_semi_sync(&mut reader),
+            prefers_availability: reader.choice("durability") == "available",
+            read_only_timeout: reader.time_or_never("read_only_timeout"),
         };
         reader.boolean("evict_outdated_slaves");
         (config, reader.finish().err())
@@ -196,6 +267,21 @@ fn read_logins(reader: &mut Reader<'_>, call: &Invocation) -> Vec<Login> {
             password: reader.text(password),
         })
         .collect()
+}
+
+fn read_semi_sync(reader: &mut Reader<'_>) -> Option<SemiSync> {
+    /// A replica answers a note within two seconds; with less, healthy ones would be taken out.
+    const SHORTEST: Duration = Duration::from_secs(3);
+    let acks = reader.integer("semi_sync_acks");
+    if !(1..=16).contains(&acks) {
+        reader.wrong(format!("semi_sync_acks must be 1 to 16, not {acks}"));
+    }
+    let degrade = reader.time_or_never("semi_sync_degrade");
+    if degrade.is_some_and(|degrade| degrade < SHORTEST) {
+        reader.wrong(format!("semi_sync_degrade must be {} s or more, or never", SHORTEST.as_secs()));
+    }
+    let semi_sync = SemiSync { acks: u32::try_from(acks).unwrap_or(1), degrade };
+    (reader.choice("semi_sync") == "managed").then_some(semi_sync)
 }
 
 fn read_additional(reader: &mut Reader<'_>) -> Vec<String> {

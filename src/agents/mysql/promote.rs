@@ -1,22 +1,24 @@
-//! promote: hear the survivors, fetch what one of them has and this one has not, apply everything, and only then open.
+//! promote: hear the survivors, fetch what one of them has and this one has not, apply everything, write the promotion into
+//! the cluster's configuration, and only then open.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::decide::election::{Survivor, Verdict, elect};
+use super::decide::election::{Election, Survivor, Verdict, elect, found_set};
 use super::decide::position::Told;
-use super::decide::record::{Record, next_epoch};
+use super::decide::record::{InSync, Instance, Record, State, names, next_epoch};
 use super::node::Node;
 use super::publish::{Standing, publish};
-use super::replicate;
 use super::review::{out_of_it, position_attribute, unfit};
+use super::{guard, replicate};
 use crate::deadline::Deadline;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::pacemaker::{Cluster, View};
 use crate::server::client::Session;
 use crate::server::process::Daemon;
+use crate::server::semisync;
 
 /// How often it is looked whether the survivors have told their positions.
 const LOOK: Duration = Duration::from_millis(20);
@@ -24,49 +26,74 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Survivors tell their positions before promote is called; that takes this long at most, unless one hangs.
 const SURVIVORS: Duration = Duration::from_secs(15);
 
+/// So long it is waited for one that is not needed.
+const STRANGERS: Duration = Duration::from_secs(2);
+
 /// Runs the action.
 pub fn promote(node: &Node) -> Outcome {
     let Some(daemon) = node.daemon() else {
         return Err(OcfError::generic("the server is not running, and is not started by a promotion").into());
     };
+    let _turn = node.await_turn(node.deadline)?;
     let mut session = node.session()?;
     let is_writable = session.state()?.is_writable();
     if is_writable && node.is_marked(daemon) {
         log::info!("already promoted");
         return Ok(ExitCode::Success);
     }
-    if let Some(cluster) = &node.cluster {
-        gather_everything(node, cluster, &mut session)?;
-    } else {
-        log::info!("not called by a cluster: nobody else is asked");
-        replicate::drain(&mut session, node.deadline)?;
+    match &node.cluster {
+        Some(cluster) => {
+            let promotion = gather_everything(node, cluster, &mut session)?;
+            replicate::detach(&mut session)?;
+            node.mark().leave(daemon)?;
+            claim(node, cluster, &mut session, &promotion)?;
+        }
+        None => {
+            log::info!("not called by a cluster: nobody else is asked");
+            replicate::drain(&mut session, node.deadline)?;
+            replicate::detach(&mut session)?;
+            node.mark().leave(daemon)?;
+        }
     }
-    replicate::detach(&mut session)?;
-    let view = claim(node, &mut session)?;
-    node.mark().leave(daemon)?;
     // Last: no line before this one lets a client write (invariant 2).
     let open = session.dialect().open_for_writes();
     session.execute("open the server for writes", open)?;
     log::info!("promoted: open for writes");
-    if let Some(view) = view {
-        publish(node, &view, &Standing::primary());
+    if let Some(view) = node.view()? {
+        publish(node, &view, &Standing::primary(guard::read_state(node).as_ref()));
     }
     Ok(ExitCode::Success)
 }
 
-/// Takes over a primary that is open for writes already, as it is.
+/// Takes over a primary that is open for writes already, as it is: what it acknowledged so far is nowhere else for sure.
 ///
 /// # Errors
 /// When mark or record cannot be written.
 pub fn adopt(node: &Node, session: &mut Session, daemon: Daemon) -> Result<()> {
-    claim(node, session)?;
+    let Some(cluster) = &node.cluster else { return Ok(()) };
+    let record = node.record()?;
+    if record.as_ref().is_none_or(|record| record.primary != cluster.node || record.state != State::Open) {
+        let view = cluster.view(node.deadline)?;
+        let sync = node.config.semi_sync.map(|_| InSync::default());
+        let promotion = Promotion { epoch: next_epoch(record.as_ref()), sync, risk: None, view };
+        write(node, cluster, session, &promotion)?;
+    }
     node.mark().leave(daemon)
 }
 
-/// Makes sure that this instance has committed everything that any survivor has received (invariant 3).
-fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> Result<()> {
+/// What was found out, and is written into the record.
+struct Promotion {
+    epoch: u64,
+    sync: Option<InSync>,
+    risk: Option<String>,
+    view: View,
+}
+
+/// Makes sure that this instance has committed everything that was acknowledged (invariant 3).
+fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> Result<Promotion> {
+    let refuse = |why: String| OcfError::generic(format!("not promoted: {why}"));
     if let Some(why) = unfit(&session.state()?) {
-        bail!(OcfError::generic(format!("it cannot be the primary: {why}")));
+        bail!(refuse(why));
     }
     replicate::seal(session)?;
     // Before any change of source, and before anything that may fail: a restart, as well as a change of source, throws
@@ -74,30 +101,41 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
     replicate::drain(session, node.deadline)?;
     let record = node.record()?;
     if let Some(why) = out_of_it(session.replica_status()?.as_ref(), &session.state()?.executed, record.as_ref())? {
-        bail!(OcfError::generic(format!("it cannot be the primary: {why}")));
+        bail!(refuse(why));
     }
-    let (survivors, view) = await_survivors(node, cluster, session, next_epoch(record.as_ref()))?;
+    let instance = node.instance()?;
+    let heard = await_survivors(node, cluster, session, record.as_ref())?;
     loop {
-        let mine = session.state()?.executed;
-        let (verdict, passed_over) = elect(&mine, &survivors);
-        for note in passed_over {
-            log::warn!("{note}");
-        }
+        let executed = session.state()?.executed;
+        let me = Survivor { instance: instance.clone(), has: Ok(executed.clone()) };
+        let verdict = elect(&Election {
+            record: record.as_ref(),
+            me: &me,
+            survivors: &heard.survivors,
+            gone: &heard.view.gone,
+            may_risk: node.config.prefers_availability && heard.view.fencing,
+        });
         match verdict {
-            Verdict::PromoteMe => return Ok(()),
-            Verdict::FetchFrom(survivor) => fetch(node, session, &view, &survivors, &survivor)?,
+            Verdict::PromoteMe(risk) => {
+                let wanted = node.config.semi_sync;
+                let sync = wanted.map(|wanted| found_set(&executed, &heard.survivors, wanted.acks));
+                return Ok(Promotion { epoch: next_epoch(record.as_ref()), sync, risk, view: heard.view });
+            }
+            Verdict::FetchFrom(survivor) => fetch(node, session, &heard, &survivor)?,
+            Verdict::Refuse(why) => bail!(refuse(why)),
         }
     }
 }
 
 /// Fetches what a survivor has and this instance has not, by ordinary replication from it.
-fn fetch(node: &Node, session: &mut Session, view: &View, survivors: &[Survivor], from: &str) -> Result<()> {
-    let wanted =
-        survivors.iter().find(|survivor| survivor.node == from).and_then(|survivor| survivor.has.as_ref().ok());
-    let Some(wanted) = wanted else { bail!("{from} told no position") };
+fn fetch(node: &Node, session: &mut Session, heard: &Heard, from: &str) -> Result<()> {
+    let survivor = heard.survivors.iter().find(|survivor| survivor.instance.node == from);
+    let Some(wanted) = survivor.and_then(|survivor| survivor.has.as_ref().ok()) else {
+        bail!("{from} told no position")
+    };
     let missing = wanted.minus(&session.state()?.executed);
     log::info!("fetching {} transactions from {from}: {missing}", missing.count());
-    replicate::attach(session, &node.source_at(from, view), node.deadline)?;
+    replicate::attach(session, &node.source_at(from, &heard.view), false, node.deadline)?;
     let fetched = replicate::wait_applied(session, wanted, node.deadline);
     replicate::seal(session)?;
     fetched.map_err(|error| {
@@ -105,68 +143,113 @@ fn fetch(node: &Node, session: &mut Session, view: &View, survivors: &[Survivor]
     })
 }
 
-/// Waits until every other instance that is there has told its sealed position for this promotion.
-fn await_survivors(node: &Node, cluster: &Cluster, session: &Session, epoch: u64) -> Result<(Vec<Survivor>, View)> {
+/// Who told what for this promotion, and the cluster at that moment.
+struct Heard {
+    survivors: Vec<Survivor>,
+    view: View,
+}
+
+/// Waits until every other instance that is there has told its sealed position for this promotion; for one that is not in
+/// the in-sync set only a little, and for the others until it makes no sense any more. Whether those that told are enough
+/// is decided by the election.
+fn await_survivors(node: &Node, cluster: &Cluster, session: &Session, record: Option<&Record>) -> Result<Heard> {
     let vendor = session.dialect().version().vendor;
-    let name = position_attribute(&node.resource);
-    let deadline = node.deadline.at_most(SURVIVORS);
+    let sync = record.and_then(|record| record.sync.as_ref());
+    let set: Option<BTreeSet<&str>> = sync.map(|sync| sync.all().map(|one| one.node.as_str()).collect());
+    let long = node.deadline.at_most(SURVIVORS);
+    let short = node.deadline.at_most(STRANGERS);
     loop {
         let view = cluster.view(node.deadline)?;
         if !view.quorate {
             bail!(OcfError::generic("this part of the cluster has no quorum: not promoted"));
         }
-        let mut silent: BTreeSet<&str> = view.instances.keys().map(String::as_str).collect();
-        silent.remove(cluster.node.as_str());
-        let told = cluster.told(&name, node.deadline)?;
-        let mut survivors = Vec::new();
-        for (from, text) in told.iter().filter(|(from, _)| view.instances.contains_key(*from)) {
-            match Told::parse(vendor, text) {
-                Ok(told) if told.sealed && told.epoch == epoch => {
-                    if silent.remove(from.as_str()) {
-                        survivors.push(Survivor { node: from.clone(), has: told.has });
-                    }
+        let told = cluster.told(&position_attribute(&node.resource), node.deadline)?;
+        let survivors = read_sealed(vendor, &told, next_epoch(record), &cluster.node);
+        let is_silent = |name: &&String| {
+            **name != cluster.node && !survivors.iter().any(|survivor| survivor.instance.node == **name)
+        };
+        let silent: Vec<&str> = view.instances.keys().filter(is_silent).map(String::as_str).collect();
+        let is_needed = |name: &&str| set.as_ref().is_none_or(|set| set.contains(*name));
+        let is_enough = silent.is_empty() || (short.is_over() && !silent.iter().any(is_needed));
+        if is_enough || long.is_over() {
+            if !silent.is_empty() {
+                let silent = silent.join(", ");
+                let note = format!("{silent} did not tell what it has received, and may have more than this node");
+                if set.is_none() {
+                    bail!(OcfError::generic(format!("not promoted: {note}; see its log")));
                 }
-                Ok(_) => {}
-                Err(why) => log::warn!("{from} told something that cannot be read: {why}"),
+                log::warn!("{note}");
             }
-        }
-        if silent.is_empty() {
-            return Ok((survivors, view));
-        }
-        if deadline.is_over() {
-            let silent: Vec<&str> = silent.into_iter().collect();
-            let reason = format!(
-                "not promoted: {} did not tell what it has received, and may have more than this node; see its log",
-                silent.join(", ")
-            );
-            bail!(OcfError::generic(reason));
+            let survivors = survivors.into_iter().filter(|one| view.instances.contains_key(&one.instance.node)).collect();
+            return Ok(Heard { survivors, view });
         }
         std::thread::sleep(LOOK);
     }
 }
 
-/// Writes the promotion into the cluster's configuration, before the first write is possible.
-fn claim(node: &Node, session: &mut Session) -> Result<Option<View>> {
-    let Some(cluster) = &node.cluster else { return Ok(None) };
-    let state = session.state()?;
-    let record = node.record()?;
-    let claimed = Record {
-        epoch: next_epoch(record.as_ref()),
-        primary: cluster.node.clone(),
-        uuid: state.server_uuid,
-        base: state.executed.to_string(),
-    };
-    cluster.write_record(&claimed.to_string(), node.deadline)?;
-    log::info!(
-        "promotion {} of {}, from {}",
-        claimed.epoch,
-        node.resource,
-        if claimed.base.is_empty() { "nothing" } else { &claimed.base }
-    );
-    Ok(Some(cluster.view(node.deadline)?))
+/// What the other instances told for the promotion of this epoch, sealed.
+fn read_sealed(
+    vendor: crate::server::version::Vendor,
+    told: &std::collections::BTreeMap<String, String>,
+    epoch: u64,
+    me: &str,
+) -> Vec<Survivor> {
+    let mut survivors = Vec::new();
+    for (from, text) in told.iter().filter(|(from, _)| *from != me) {
+        match Told::parse(vendor, text) {
+            Ok(told) if told.sealed && told.epoch == epoch => {
+                let instance = Instance { node: from.clone(), life: told.life };
+                survivors.push(Survivor { instance, has: told.has });
+            }
+            Ok(_) => {}
+            Err(why) => log::warn!("{from} told something that cannot be read: {why}"),
+        }
+    }
+    survivors
 }
 
-/// What a survivor does before another instance is promoted: it receives nothing more, and tells what it has.
+/// Lets the server wait for acknowledgements as promised, and writes the promotion into the cluster's configuration:
+/// before the first write is possible.
+fn claim(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Promotion) -> Result<()> {
+    if let Some(wanted) = node.config.semi_sync {
+        let promised = promotion.sync.as_ref().map_or(0, |sync| sync.acks);
+        match (promised, wanted.degrade) {
+            (0, Some(_)) => semisync::source_off(session)?,
+            // Writes wait until somebody is there.
+            (0, None) => semisync::source_on(session, 1)?,
+            (acks, _) => semisync::source_on(session, acks)?,
+        }
+    }
+    write(node, cluster, session, promotion)?;
+    if let Some(risk) = &promotion.risk {
+        log::error!("promoted at a risk (durability=available): {risk}");
+    }
+    guard::write_state(node, promotion.sync.as_ref());
+    Ok(())
+}
+
+fn write(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Promotion) -> Result<()> {
+    let state = session.state()?;
+    let record = Record {
+        epoch: promotion.epoch,
+        state: State::Open,
+        primary: cluster.node.clone(),
+        uuid: state.server_uuid,
+        sync: promotion.sync.clone(),
+        last: None,
+        risk: promotion.risk.clone(),
+        base: state.executed.to_string(),
+    };
+    node.lasting().note_epoch(record.epoch)?;
+    cluster.write_record(&record.to_string(), &promotion.view, node.deadline)?;
+    let from = if record.base.is_empty() { "nothing" } else { &record.base };
+    let set = record.sync.as_ref().map_or("nobody (not managed)".into(), |sync| names(sync.all()));
+    log::info!("promotion {} of {}, from {from}; in sync: {set}", record.epoch, node.resource);
+    Ok(())
+}
+
+/// What a survivor does before another instance is promoted: it receives nothing more, acknowledges nothing more, and
+/// tells what it has.
 ///
 /// # Errors
 /// When server or cluster cannot be asked or told.
@@ -175,8 +258,8 @@ pub fn tell_survivors_position(node: &Node, deadline: Deadline) -> Result<()> {
     let record = node.record()?;
     let epoch = next_epoch(record.as_ref());
     let Some(daemon) = node.daemon() else {
-        let told = Told { epoch, sealed: true, has: Err("its server is not running".into()) };
-        return super::review::tell(node, cluster, &told);
+        let has = Err("its server is not running".into());
+        return super::review::tell(node, cluster, &Told { epoch, sealed: true, life: "none".into(), has });
     };
     let mut session = super::monitor::ask(node, daemon)?;
     replicate::seal(&mut session)?;
@@ -191,5 +274,6 @@ pub fn tell_survivors_position(node: &Node, deadline: Deadline) -> Result<()> {
             Ok(replicate::received(&mut session)?)
         }
     };
-    super::review::tell(node, cluster, &Told { epoch, sealed: true, has })
+    let life = node.instance()?.life;
+    super::review::tell(node, cluster, &Told { epoch, sealed: true, life, has })
 }

@@ -1,6 +1,9 @@
 //! What the cluster and its operators are told about an instance: promotion score, state in words, readable or not.
 //! Written only where it differs from what the cluster already has.
 
+use std::time::Duration;
+
+use super::decide::record::{InSync, names};
 use super::node::Node;
 use crate::pacemaker::{Score, View};
 
@@ -23,9 +26,16 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The primary's.
-    pub fn primary() -> Self {
-        Self { score: Some(PRIMARY), status: "primary".into(), readable: true }
+    /// The primary's, with the in-sync set and for how long it has been that, if it is managed.
+    pub fn primary(kept: Option<&(InSync, Duration)>) -> Self {
+        let status = match kept {
+            None => "primary".into(),
+            Some((sync, _)) if sync.acks == 0 => {
+                format!("primary, alone: what is written now is lost with it (joining: {})", names(&sync.joining))
+            }
+            Some((sync, _)) => format!("primary, each write also on {} of {}", sync.acks, names(sync.all())),
+        };
+        Self { score: Some(PRIMARY), status, readable: true }
     }
 
     /// A stopped instance's.

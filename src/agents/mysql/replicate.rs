@@ -11,6 +11,7 @@ use crate::gtid::GtidSet;
 use crate::server::client::Session;
 use crate::server::dialect::Source;
 use crate::server::rows::{Receiver, ReplicaStatus};
+use crate::server::semisync;
 use crate::server::version::Vendor;
 
 /// How long a wait inside the server lasts before it is looked at again.
@@ -34,11 +35,16 @@ fn counts(session: &Session, status: &ReplicaStatus) -> bool {
     status.applier_running || session.dialect().version().vendor == Vendor::MySql
 }
 
-/// Receives nothing more, and goes on applying.
+/// Receives nothing more, acknowledges nothing more, and goes on applying.
 ///
 /// # Errors
 /// When the server does not do so.
 pub fn seal(session: &mut Session) -> Result<()> {
+    stop_receiver(session)?;
+    semisync::replica_off(session)
+}
+
+fn stop_receiver(session: &mut Session) -> Result<()> {
     match session.replica_status()? {
         Some(status) if status.receiver != Receiver::Stopped => {
             if !status.applier_running && status.applier_error.is_none() {
@@ -103,10 +109,11 @@ pub fn wait_applied(session: &mut Session, set: &GtidSet, deadline: Deadline) ->
 }
 
 /// Makes this server a replica of `source` from what it has, and starts it. What is in the relay log is applied first.
+/// It acknowledges what it receives only if it is in the in-sync set.
 ///
 /// # Errors
 /// When the server does not do so, or has not applied its relay log by the deadline.
-pub fn attach(session: &mut Session, source: &Source, deadline: Deadline) -> Result<()> {
+pub fn attach(session: &mut Session, source: &Source, acknowledges: bool, deadline: Deadline) -> Result<()> {
     seal(session)?;
     drain(session, deadline).with_context(|| format!("not yet a replica of {}", source.host))?;
     let dialect = session.dialect();
@@ -114,6 +121,9 @@ pub fn attach(session: &mut Session, source: &Source, deadline: Deadline) -> Res
     let executed = session.state()?.executed.to_string();
     for statement in dialect.change_source(source, &executed) {
         session.execute(&format!("make {} the source", source.host), &statement)?;
+    }
+    if acknowledges {
+        semisync::replica_on(session)?;
     }
     session.execute("start replication", &dialect.start_replica())?;
     log::info!(

@@ -1,7 +1,6 @@
 //! Looking at an instance that is not promoted: attach it to the primary if it is not, and tell the cluster what it is.
 //! Start, monitor and notify all end here, so that whatever one of them missed the next one makes good.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -9,10 +8,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 
 use super::decide::cold_start::{self, Facts as ColdStart};
+use super::decide::election::{Election, Survivor, Verdict, elect};
 use super::decide::errant::find_errant;
 use super::decide::health::{self, Facts};
 use super::decide::position::Told;
-use super::decide::record::{Record, next_epoch};
+use super::decide::record::{Instance, Place, Record, State, next_epoch};
 use super::node::Node;
 use super::publish::{FIRST, REPLICA, Standing, publish};
 use super::replicate;
@@ -52,6 +52,10 @@ pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
 /// A replica of a living primary.
 fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) -> Result<Standing> {
     let source = node.source_at(primary, view);
+    let record = node.record()?;
+    if let Some(why) = out_of_it(None, &session.state()?.executed, record.as_ref())? {
+        return Ok(Standing::excluded(&why));
+    }
     let verdict = judge(node, session.replica_status()?.as_ref(), &source);
     let verdict = match verdict {
         health::Verdict::Attach => match join(node, session, primary, &source)? {
@@ -61,10 +65,44 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
         other => other,
     };
     Ok(match verdict {
-        health::Verdict::Eligible { status, readable } => Standing { score: Some(REPLICA), status, readable },
+        health::Verdict::Eligible { status, readable } => in_sync(node, record.as_ref(), primary, status, readable)?,
         health::Verdict::Excluded(why) => Standing::excluded(&why),
         health::Verdict::Attach => Standing::excluded(&format!("it does not stay attached to {}", source.host)),
     })
+}
+
+/// Only a member of the in-sync set has everything, and may be promoted (invariant 3).
+fn in_sync(
+    node: &Node,
+    record: Option<&Record>,
+    primary: &str,
+    status: String,
+    readable: bool,
+) -> Result<Standing> {
+    let record = record.filter(|record| record.primary == primary && record.state == State::Open);
+    let Some(sync) = record.and_then(|record| record.sync.as_ref()) else {
+        return Ok(Standing { score: Some(REPLICA), status, readable });
+    };
+    let me = node.instance()?;
+    let (score, place) = if sync.acks == 0 && !sync.has(&me) {
+        (Score::Never, "not in sync yet (the primary is alone)")
+    } else if sync.members.contains(&me) {
+        (REPLICA, "in sync")
+    } else if sync.joining.contains(&me) {
+        (Score::Never, "not in sync yet, joining")
+    } else {
+        (Score::Never, "not in sync yet")
+    };
+    Ok(Standing { score: Some(score), status: format!("{status}, {place}"), readable })
+}
+
+/// This instance's place in the in-sync set of a primary.
+///
+/// # Errors
+/// When cluster or server cannot be asked.
+pub fn place(node: &Node, primary: &str) -> Result<Option<Place>> {
+    let record = node.record()?.filter(|record| record.primary == primary && record.state == State::Open);
+    Ok(record.and_then(|record| Some(record.place_of(&node.instance().ok()?)?)))
 }
 
 fn judge(node: &Node, status: Option<&ReplicaStatus>, source: &Source) -> health::Verdict {
@@ -89,17 +127,24 @@ fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> R
     if let Some(why) = unfit(&state) {
         return Ok(Joined::Refused(why));
     }
-    let record = node.record()?.filter(|record| record.primary == primary);
-    if let Some(why) = out_of_it(None, &state.executed, record.as_ref())? {
-        return Ok(Joined::Refused(why));
-    }
-    if let Err(error) = replicate::attach(session, source, node.deadline) {
+    // What it promised for a promotion ends with that: it receives again.
+    unseal(node, &state.executed)?;
+    let acknowledges = place(node, primary)?.is_some();
+    if let Err(error) = replicate::attach(session, source, acknowledges, node.deadline) {
         return Ok(Joined::Refused(format!("{error:#}")));
     }
     let connected = replicate::await_receiver(session, node.deadline.at_most(CONNECT))?;
     // Starting anew, the time that an earlier source was lost counts for nothing.
     lost_for(node, true);
     Ok(Joined::Attached(connected))
+}
+
+/// Takes back, before anything is received again, what was told as sealed: a later promotion must not believe it.
+fn unseal(node: &Node, executed: &GtidSet) -> Result<()> {
+    let Some(cluster) = &node.cluster else { return Ok(()) };
+    let epoch = next_epoch(node.record()?.as_ref());
+    let life = node.instance()?.life;
+    tell(node, cluster, &Told { epoch, sealed: false, life, has: Ok(executed.clone()) })
 }
 
 /// What a server needs before it can be part of replication by GTID.
@@ -127,16 +172,22 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
     // Without a receiver nothing more comes; what a survivor told before a promotion must not be taken back.
     let sealed = status.as_ref().is_none_or(|status| status.receiver == Receiver::Stopped);
     let has = broken.clone().map_or(Ok(position.clone()), Err);
-    tell(node, cluster, &Told { epoch: next_epoch(record.as_ref()), sealed, has })?;
+    let me = Survivor { instance: node.instance()?, has };
+    let life = me.instance.life.clone();
+    tell(node, cluster, &Told { epoch: next_epoch(record.as_ref()), sealed, life, has: me.has.clone() })?;
     if let Some(why) = broken {
+        return Ok(Standing::excluded(&why));
+    }
+    let unled = Unled { node, cluster, view, record: record.as_ref(), me };
+    let others = unled.hear(session)?;
+    if let Err(why) = unled.decide_right(&others) {
         return Ok(Standing::excluded(&why));
     }
     if status.is_some() && own == Some(REPLICA) {
         // It was a good replica when its primary went: it stays a candidate.
         return Ok(Standing { score: own, status: "replica, its primary is gone".into(), readable: false });
     }
-    let facts = Unled { node, cluster, view, record: record.as_ref(), mine: position };
-    facts.cold_start(session)
+    Ok(unled.cold_start(&others))
 }
 
 /// Why an instance takes no part in an election: its applier is broken, or it has transactions of its own.
@@ -162,48 +213,73 @@ struct Unled<'a> {
     cluster: &'a Cluster,
     view: &'a View,
     record: Option<&'a Record>,
-    mine: GtidSet,
+    me: Survivor,
 }
 
 impl Unled<'_> {
+    /// Whether those that are there have everything that was acknowledged, so that a promotion makes sense. Those that did
+    /// not tell yet are trusted to be what the record says: promote asks again.
+    fn decide_right(&self, others: &[Survivor]) -> Result<(), String> {
+        let mut survivors = others.to_vec();
+        let is_heard = |name: &str| others.iter().any(|other| other.instance.node == name);
+        let running = self.view.instances.keys().filter(|name| **name != self.cluster.node && !is_heard(name));
+        for name in running {
+            let known = self.record.and_then(|record| record.sync.as_ref()?.all().find(|one| one.node == *name));
+            let life = known.map_or_else(String::new, |one| one.life.clone());
+            survivors.push(Survivor { instance: Instance { node: name.clone(), life }, has: self.me.has.clone() });
+        }
+        let election = Election {
+            record: self.record,
+            me: &self.me,
+            survivors: &survivors,
+            gone: &self.view.gone,
+            may_risk: self.node.config.prefers_availability && self.view.fencing,
+        };
+        match elect(&election) {
+            Verdict::Refuse(why) => Err(why),
+            Verdict::PromoteMe(_) | Verdict::FetchFrom(_) => Ok(()),
+        }
+    }
+
     /// Applies the cold start's rule to what the instances have told.
-    fn cold_start(&self, session: &Session) -> Result<Standing> {
-        let heard = self.hear(session)?;
+    fn cold_start(&self, others: &[Survivor]) -> Standing {
+        let positions = others.iter().chain([&self.me]);
+        let positions = positions.filter_map(|one| Some((one.instance.node.clone(), one.has.clone().ok()?)));
         let verdict = cold_start::decide(&ColdStart {
             me: &self.cluster.node,
             record: self.record,
-            heard: heard.len(),
-            positions: &heard.into_iter().filter_map(|(name, has)| Some((name, has.ok()?))).collect(),
+            heard: others.len() + 1,
+            positions: &positions.collect(),
             expected: self.node.clone_max.unwrap_or(self.view.instances.len()),
             eligible_elsewhere: self.eligible_elsewhere(),
             waited: self.node.daemon().map_or(Duration::ZERO, Daemon::age).min(since(&unled_file(self.node))),
             patience: self.node.config.cold_start_timeout,
         });
-        Ok(match verdict {
+        match verdict {
             cold_start::Verdict::Offer(why) => {
                 Standing { score: Some(FIRST), status: format!("candidate: {why}"), readable: false }
             }
             cold_start::Verdict::Wait(why) => {
                 Standing { score: None, status: format!("waiting: {why}"), readable: false }
             }
-        })
+        }
     }
 
-    /// What each instance told for the promotion that comes next, this one among them.
-    fn hear(&self, session: &Session) -> Result<BTreeMap<String, Result<GtidSet, String>>> {
+    /// What the other instances told for the promotion that comes next.
+    fn hear(&self, session: &Session) -> Result<Vec<Survivor>> {
         let vendor = session.dialect().version().vendor;
         let told = self.cluster.told(&position_attribute(&self.node.resource), self.node.deadline)?;
-        let mut heard = BTreeMap::new();
-        for (name, text) in told.iter().filter(|(name, _)| self.view.instances.contains_key(*name)) {
+        let mut heard = Vec::new();
+        let is_other = |name: &str| name != self.cluster.node && self.view.instances.contains_key(name);
+        for (name, text) in told.iter().filter(|(name, _)| is_other(name)) {
             match Told::parse(vendor, text) {
                 Ok(told) if told.epoch == next_epoch(self.record) => {
-                    heard.insert(name.clone(), told.has);
+                    heard.push(Survivor { instance: Instance { node: name.clone(), life: told.life }, has: told.has });
                 }
                 Ok(_) => {}
                 Err(why) => log::warn!("{name} told something that cannot be read: {why}"),
             }
         }
-        heard.insert(self.cluster.node.clone(), Ok(self.mine.clone()));
         Ok(heard)
     }
 
@@ -252,7 +328,7 @@ fn unled_file(node: &Node) -> PathBuf {
 }
 
 /// How long ago this file was written; it is written now if it is not there.
-fn since(path: &Path) -> Duration {
+pub fn since(path: &Path) -> Duration {
     match fs::metadata(path).and_then(|metadata| metadata.modified()) {
         Ok(written) => SystemTime::now().duration_since(written).unwrap_or_default(),
         Err(_) => {

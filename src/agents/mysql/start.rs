@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::unistd::{Group, User};
 
-use super::closing;
-use super::node::Node;
+use super::lasting::CleanEnd;
+use super::node::{Node, new_life};
 use super::review::review;
+use super::{closing, guard};
 use crate::deadline::Deadline;
 use crate::exec;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
@@ -24,9 +25,11 @@ pub fn start(node: &Node) -> Outcome {
         Some(daemon) => join(node, daemon)?,
         None => launch(node)?,
     };
+    guard::ensure(node);
     if node.daemon().is_some_and(|daemon| node.is_marked(daemon)) {
         return Ok(ExitCode::Success);
     }
+    let _turn = node.await_turn(node.deadline)?;
     if let Err(error) = review(node, &mut session) {
         // The server runs and is closed: the next monitor makes good what is missing.
         log::warn!("started, but not yet part of the cluster: {error:#}");
@@ -43,12 +46,11 @@ fn join(node: &Node, daemon: Daemon) -> Result<Session> {
         return Err(OcfError::generic(why).into());
     }
     let mut session = await_answer(node, &mut Starting::found(daemon, &node.layout.log))?;
-    if !node.start_mark().is_of(daemon) {
-        node.start_mark().leave(daemon)?;
-    }
+    // A server that has no mark yet begins a life now.
+    node.instance()?;
     if session.state()?.is_writable() && !node.is_marked(daemon) {
         log::warn!("it was open for writes when it was to be started: closed");
-        closing::close(&mut session, node.deadline)?;
+        closing::close(node, &mut session, node.deadline)?;
     }
     Ok(session)
 }
@@ -62,6 +64,7 @@ fn launch(node: &Node) -> Result<Session> {
         create_database(node, &binary, dialect)?;
     }
     prepare(node, &user)?;
+    let ended = node.lasting().take_clean_end()?;
     let mut args = Vec::new();
     if let Some(config) = &node.layout.config {
         args.push(format!("--defaults-file={}", config.display()));
@@ -78,16 +81,33 @@ fn launch(node: &Node) -> Result<Session> {
     args.extend(node.config.additional.iter().cloned());
     args.extend(dialect.start_options());
     let mut starting = Starting::launch(&binary, &args, &node.layout.log)?;
+    let life = new_life();
     if let Some(daemon) = starting.daemon() {
-        node.start_mark().leave(daemon)?;
+        node.start_mark().leave_with_life(daemon, &life)?;
     }
     let mut session = await_answer(node, &mut starting)?;
+    go_on_living(node, &mut session, starting.daemon(), ended)?;
     if session.state()?.is_writable() {
         // MySQL reads variables that were made persistent after its command line.
         log::error!("the server opened itself for writes: RESET PERSIST read_only, super_read_only; closed");
-        closing::close(&mut session, node.deadline)?;
+        closing::close(node, &mut session, node.deadline)?;
     }
     Ok(session)
+}
+
+/// A server that was shut down cleanly, with everything applied, and has the same transactions now, lives on: what it had
+/// is all there.
+fn go_on_living(
+    node: &Node,
+    session: &mut Session,
+    daemon: Option<Daemon>,
+    ended: Option<CleanEnd>,
+) -> Result<()> {
+    let (Some(ended), Some(daemon)) = (ended, daemon) else { return Ok(()) };
+    if session.state()?.executed.to_string() == ended.executed {
+        node.start_mark().leave_with_life(daemon, &ended.life)?;
+    }
+    Ok(())
 }
 
 /// Waits until the server answers, or ends.

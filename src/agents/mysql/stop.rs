@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::closing;
+use super::lasting::CleanEnd;
 use super::node::Node;
 use super::publish::{Standing, publish};
+use super::{demote, guard, replicate};
 use crate::deadline::Deadline;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::server::client::Session;
@@ -29,11 +30,13 @@ pub fn stop(node: &Node) -> Outcome {
     {
         log::warn!("cannot withdraw the promotion score: {error:#}");
     }
+    guard::end(node);
     if let Some(daemon) = node.daemon() {
         end(node, daemon)?;
     } else {
         log::info!("already stopped");
     }
+    guard::fall_silent(node, node.deadline.at_most(TELLING));
     for mark in [node.mark(), node.start_mark()] {
         if let Err(error) = mark.remove() {
             log::warn!("{error:#}");
@@ -57,8 +60,12 @@ fn end(node: &Node, daemon: Daemon) -> Result<(), OcfError> {
         log::warn!("the server (pid {}) is stopped (SIGSTOP) and cannot shut down", daemon.pid);
     } else {
         let kill_at = node.deadline.less(KILL);
+        let mut clean_end = None;
         let patience = match shut_down(node, daemon, kill_at) {
-            Ok(()) => kill_at,
+            Ok(end) => {
+                clean_end = end;
+                kill_at
+            }
             Err(error) => {
                 log::warn!("no clean shutdown: {error:#}");
                 // It does not answer: SIGTERM is worth a try, but not all the time that there is.
@@ -68,6 +75,11 @@ fn end(node: &Node, daemon: Daemon) -> Result<(), OcfError> {
         };
         if daemon.wait_end(patience) {
             log::info!("stopped");
+            if let Some(end) = clean_end
+                && let Err(error) = node.lasting().note_clean_end(&end)
+            {
+                log::warn!("{error:#}");
+            }
             return Ok(());
         }
     }
@@ -82,16 +94,32 @@ fn end(node: &Node, daemon: Daemon) -> Result<(), OcfError> {
     )))
 }
 
-/// Closes a primary, and asks the server to shut down.
-fn shut_down(node: &Node, daemon: Daemon, deadline: Deadline) -> anyhow::Result<()> {
+/// Closes a primary, or ends a replica's part in the in-sync set, and asks the server to shut down. Where everything that
+/// it has received is applied then, its next start is the same life.
+fn shut_down(node: &Node, daemon: Daemon, deadline: Deadline) -> anyhow::Result<Option<CleanEnd>> {
     let mut session: Session = node.quick_session()?;
-    if (node.is_marked(daemon) || session.state()?.is_writable())
-        && let Err(error) = closing::close(&mut session, Deadline::after(deadline.remaining() / 2))
-    {
-        log::warn!("shut down while it was open for writes: {error:#}");
+    if node.is_marked(daemon) || session.state()?.is_writable() {
+        if let Err(error) = demote::close_primary(node, &mut session, Deadline::after(deadline.remaining() / 2)) {
+            log::warn!("shut down while it was open for writes: {error:#}");
+        }
+    } else if let Err(error) = leave(node, &mut session, Deadline::after(deadline.remaining() / 2)) {
+        log::warn!("not everything that was received is applied: {error:#}");
     }
+    let executed = session.state()?.executed;
+    let has_all = replicate::received(&mut session)? == executed;
+    let life = node.start_mark().life_of(daemon);
     if let Some(statement) = session.dialect().end_replicas() {
         session.execute("end the replicas' connections", statement)?;
     }
-    session.execute("shut down", Dialect::SHUTDOWN)
+    session.execute("shut down", Dialect::SHUTDOWN)?;
+    Ok(life.filter(|_| has_all).map(|life| CleanEnd { life, executed: executed.to_string() }))
+}
+
+/// A replica takes leave of its primary, and applies what it has received: MariaDB forgets it otherwise.
+fn leave(node: &Node, session: &mut Session, deadline: Deadline) -> anyhow::Result<()> {
+    if session.replica_status()?.is_none() {
+        return Ok(());
+    }
+    guard::say_good_bye(node, session)?;
+    replicate::drain(session, deadline)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::guard;
 use super::node::Node;
 use super::parameters::{Config, PARAMETERS};
 use super::review;
@@ -71,15 +72,20 @@ pub fn reload(node: &Node) -> Outcome {
     let Some(daemon) = node.daemon() else {
         return Err(OcfError::new(ExitCode::NotRunning, "the server is not running").into());
     };
+    // It was started with the parameters of then.
+    guard::end(node);
+    guard::ensure(node);
     if node.is_marked(daemon) {
         return Ok(ExitCode::Success);
     }
+    let _turn = node.await_turn(node.deadline)?;
     let mut session = node.session()?;
     if let (Some(cluster), Some(view)) = (&node.cluster, node.view()?)
         && let Some(primary) = view.promoted().into_iter().find(|name| *name != cluster.node)
         && session.replica_status()?.is_some()
     {
-        super::replicate::attach(&mut session, &node.source_at(primary, &view), node.deadline)?;
+        let acknowledges = review::place(node, primary)?.is_some();
+        super::replicate::attach(&mut session, &node.source_at(primary, &view), acknowledges, node.deadline)?;
     }
     review::review(node, &mut session)?;
     Ok(ExitCode::Success)

@@ -77,6 +77,7 @@ fn most_advanced(positions: &BTreeMap<String, GtidSet>) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::tests::open;
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,7 +120,7 @@ mod tests {
     }
 
     fn record(primary: &str) -> Option<Record> {
-        Some(Record { epoch: 3, primary: primary.into(), uuid: None, base: String::new() })
+        Some(Record { primary: primary.into(), sync: None, ..open(0, "", "") })
     }
 
     #[test]

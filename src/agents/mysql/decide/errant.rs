@@ -1,7 +1,7 @@
 //! What a joining server has that the primary has not: a replica with such transactions replicates happily (MySQL), or
 //! is refused only when it connects (MariaDB, error 1236), and in an election it would look like the most advanced.
 
-use super::record::Record;
+use super::record::{Record, State};
 use crate::gtid::{GtidSet, mariadb, mysql};
 
 /// The transactions that only this server has, judged by the record of the primary: what the primary had when it was
@@ -10,15 +10,15 @@ use crate::gtid::{GtidSet, mariadb, mysql};
 /// # Errors
 /// A record whose base cannot be read.
 pub fn find_errant(executed: &GtidSet, record: &Record) -> Result<Option<String>, String> {
-    let own = record.uuid.as_deref();
+    let (base, own) = history(record);
     Ok(match executed {
         GtidSet::MySql(executed) => {
-            let extra = executed.minus(&mysql::Set::parse(&record.base).map_err(|error| error.to_string())?);
+            let extra = executed.minus(&mysql::Set::parse(base).map_err(|error| error.to_string())?);
             let extra = own.map_or(extra.clone(), |uuid| extra.without_source(uuid));
             (!extra.is_empty()).then(|| extra.to_string())
         }
         GtidSet::MariaDb(executed) => {
-            let base = mariadb::Position::parse(&record.base).map_err(|error| error.to_string())?;
+            let base = mariadb::Position::parse(base).map_err(|error| error.to_string())?;
             let server = own.and_then(|server| server.parse::<u32>().ok());
             let errant = executed.domains().filter_map(|domain| executed.last_in(domain)).find(|last| {
                 let known = base.last_in(last.domain);
@@ -32,8 +32,19 @@ pub fn find_errant(executed: &GtidSet, record: &Record) -> Result<Option<String>
     })
 }
 
+/// What everybody may have: a position, and all that one server wrote since. After a clean closing nothing was written any
+/// more.
+fn history(record: &Record) -> (&str, Option<&str>) {
+    match (record.state, &record.last) {
+        (State::Closed, Some(last)) => (last, None),
+        _ => (&record.base, record.uuid.as_deref()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::record::State;
+    use super::super::record::tests::open;
     use super::*;
 
     const A: &str = "aaaaaaaa-0000-0000-0000-000000000001";
@@ -41,13 +52,13 @@ mod tests {
 
     fn errant(executed: &str) -> Option<String> {
         let record =
-            Record { epoch: 2, primary: "db2".into(), uuid: Some(B.into()), base: format!("{A}:1-100,{B}:1-5") };
+            Record { uuid: Some(B.into()), base: format!("{A}:1-100,{B}:1-5"), ..open(1, "", "") };
         find_errant(&GtidSet::parse_mysql(executed).expect("valid"), &record).expect("decidable")
     }
 
     /// On MariaDB, after server 2 was promoted at 0-1-100.
     fn errant_maria(executed: &str) -> bool {
-        let record = Record { epoch: 2, primary: "db2".into(), uuid: Some("2".into()), base: "0-1-100".into() };
+        let record = Record { uuid: Some("2".into()), base: "0-1-100".into(), ..open(1, "", "") };
         find_errant(&GtidSet::parse_mariadb(executed).expect("valid"), &record).expect("decidable").is_some()
     }
 
@@ -72,6 +83,13 @@ mod tests {
     #[test]
     fn a_crashed_primary_that_has_more_than_its_successor_had_is_told_apart() {
         assert_eq!(errant(&format!("{A}:1-101,{B}:1-9")), Some(format!("{A}:101")));
+    }
+
+    #[test]
+    fn what_a_primary_has_beyond_the_position_with_which_it_was_closed_is_its_own() {
+        let record = Record { state: State::Closed, last: Some("0-2-150".into()), base: "0-1-100".into(), ..open(1, "", "") };
+        let is_errant = |set| find_errant(&GtidSet::parse_mariadb(set).expect("valid"), &record).expect("decidable").is_some();
+        assert!(is_errant("0-2-151") && !is_errant("0-2-150") && !is_errant("0-1-90"));
     }
 
     #[test]

@@ -4,6 +4,8 @@ pub mod cold_start;
 pub mod election;
 pub mod errant;
 pub mod health;
+pub mod insync;
+pub mod keeping;
 pub mod position;
 pub mod record;
 pub mod role;

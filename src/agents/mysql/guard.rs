@@ -1,0 +1,182 @@
+//! What the guard of an instance does: on the primary it keeps the in-sync set true (`decide/insync.rs`), on a replica it
+//! acknowledges only while the set says so, and answers the primary's notes. It looks every second, and more often while
+//! something is under way. Everything that it does it decides anew from what it sees, so that it can be killed at any time.
+
+mod primary;
+mod replica;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+
+use super::decide::keeping::{Answer, Call, Receiver, Said};
+use super::decide::record::InSync;
+use super::node::Node;
+use super::replicate;
+use crate::deadline::Deadline;
+use crate::guard::Guard;
+use crate::guard::turn::Turn;
+use crate::ocf::env::Invocation;
+use crate::pacemaker::Cluster;
+use crate::server::client::Session;
+
+/// The time that one turn has.
+const TURN: Duration = Duration::from_secs(10);
+
+/// Between two turns, when nothing is under way.
+const CALM: Duration = Duration::from_secs(1);
+
+/// Between two turns, while somebody waits for something.
+const BUSY: Duration = Duration::from_millis(200);
+
+/// How long a replica that is stopped waits for being taken out of the set.
+const GOOD_BYE: Duration = Duration::from_secs(3);
+
+/// Is the guard, until the server has ended.
+///
+/// # Errors
+/// When it cannot find out what to guard.
+pub fn run(call: &Invocation) -> Result<()> {
+    let Some(_stay) = Guard::of(&call.run_dir, &call.resource).stay()? else { return Ok(()) };
+    let mut node = Node::gather(call, TURN)?;
+    let mut primary = primary::Memory::default();
+    let mut replica = replica::Memory::default();
+    let mut last_trouble = String::new();
+    while let Some(daemon) = node.daemon() {
+        node.renew(TURN);
+        let pause = match Turn::try_take(&node.turn_file())? {
+            None => Ok(BUSY),
+            Some(_turn) if node.is_marked(daemon) => primary::turn(&node, &mut primary),
+            Some(_turn) => {
+                primary = primary::Memory::default();
+                replica::turn(&node, &mut replica)
+            }
+        };
+        let pause = pause.unwrap_or_else(|error| {
+            let trouble = format!("{error:#}");
+            if trouble != last_trouble {
+                log::warn!("{trouble}");
+                last_trouble = trouble;
+            }
+            CALM
+        });
+        std::thread::sleep(pause);
+    }
+    log::info!("the server has ended, and so does its guard");
+    Ok(())
+}
+
+/// Starts the guard of this instance, unless it is there or there is nothing for it to do.
+pub fn ensure(node: &Node) {
+    if node.cluster.is_none() {
+        return;
+    }
+    if let Err(error) = Guard::of(&node.run_dir, &node.resource).ensure("mysql") {
+        log::warn!("{error:#}");
+    }
+}
+
+/// Ends the guard of this instance.
+pub fn end(node: &Node) {
+    Guard::of(&node.run_dir, &node.resource).end();
+}
+
+/// The name under which instances tell each other what they need for the in-sync set.
+fn attribute(node: &Node) -> String {
+    format!("{}-sync", node.resource)
+}
+
+/// What the instances have told, by node.
+fn hear(node: &Node, cluster: &Cluster, session: &Session) -> Result<BTreeMap<String, Said>> {
+    let vendor = session.dialect().version().vendor;
+    let told = cluster.told(&attribute(node), node.deadline)?;
+    let said = told.iter().filter_map(|(name, text)| match Said::parse(vendor, text) {
+        Ok(said) => Some((name.clone(), said)),
+        Err(why) => {
+            log::warn!("{name}: {why}");
+            None
+        }
+    });
+    Ok(said.collect())
+}
+
+fn say(node: &Node, cluster: &Cluster, said: &Said) -> Result<()> {
+    cluster.tell(&attribute(node), &said.to_string(), node.deadline)
+}
+
+/// What the primary of the newest promotion calls, and on which node it is.
+fn newest_call(told: BTreeMap<String, Said>, me: &str) -> Option<(String, Call)> {
+    let calls = told.into_iter().filter_map(|(name, said)| match said {
+        Said::Primary(call) if name != me => Some((name, call)),
+        _ => None,
+    });
+    calls.max_by_key(|(_, call)| call.epoch)
+}
+
+/// Ends a replica's part in the set before its server is stopped: it receives nothing more, says so, and waits a little
+/// until the primary does not count on it any more, so that no write has to wait for it.
+///
+/// # Errors
+/// When server or cluster cannot be asked or told.
+pub fn say_good_bye(node: &Node, session: &mut Session) -> Result<()> {
+    let Some(cluster) = &node.cluster else { return Ok(()) };
+    replicate::seal(session)?;
+    let me = node.instance()?;
+    let Some((_, call)) = newest_call(hear(node, cluster, session)?, &cluster.node) else { return Ok(()) };
+    if !call.set.contains(&me) {
+        return Ok(());
+    }
+    let server_id = session.state()?.server_id;
+    let answer = Answer { epoch: call.epoch, life: me.life.clone(), receiver: Receiver::Leaving, noted: 0, server_id };
+    say(node, cluster, &Said::Replica(answer))?;
+    let deadline = node.deadline.at_most(GOOD_BYE);
+    let is_out = deadline.wait_for(BUSY / 4, || {
+        let call = newest_call(hear(node, cluster, session).ok()?, &cluster.node);
+        call.is_none_or(|(_, call)| !call.set.contains(&me)).then_some(())
+    });
+    if is_out.is_none() {
+        log::warn!("the primary still counts on this replica: its writes may wait for up to semi_sync_degrade");
+    }
+    Ok(())
+}
+
+/// Takes back what was told, when the instance is stopped.
+pub fn fall_silent(node: &Node, deadline: Deadline) {
+    if let Some(cluster) = &node.cluster
+        && let Err(error) = cluster.remove_attribute(&attribute(node), deadline)
+    {
+        log::debug!("{error:#}");
+    }
+}
+
+fn state_file(node: &Node) -> PathBuf {
+    node.run_dir.join(format!("rustha-{}.insync", node.resource))
+}
+
+/// Keeps the confirmed set for the monitor, which then needs to ask nobody.
+pub fn write_state(node: &Node, sync: Option<&InSync>) {
+    let text = sync.map(InSync::to_string).unwrap_or_default();
+    if fs::read_to_string(state_file(node)).is_ok_and(|known| known == text) {
+        return;
+    }
+    if let Err(error) = fs::write(state_file(node), text) {
+        log::warn!("cannot write {}: {error}", state_file(node).display());
+    }
+}
+
+/// The set that was confirmed last, and for how long it has been that.
+pub fn read_state(node: &Node) -> Option<(InSync, Duration)> {
+    let path = state_file(node);
+    let sync = InSync::parse(&fs::read_to_string(&path).ok()?)?;
+    let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
+    Some((sync, SystemTime::now().duration_since(written).unwrap_or_default()))
+}
+
+/// Forgets it: this instance is no primary any more.
+pub fn forget_state(node: &Node) {
+    // That there is none is the usual case.
+    let _ = fs::remove_file(state_file(node));
+}

@@ -1,0 +1,268 @@
+//! The guard of the primary: sees who acknowledges, takes the steps that are decided from it, and tells the replicas.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, ToSocketAddrs};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+
+use super::super::decide::insync::{Keeper, Peer, Seen, Step};
+use super::super::decide::keeping::{Call, Receiver, Said};
+use super::super::decide::record::{InSync, Record, State, names};
+use super::super::node::Node;
+use super::super::parameters::SemiSync;
+use super::super::publish::{Standing, publish};
+use super::{BUSY, CALM, hear, say, write_state};
+use crate::gtid::GtidSet;
+use crate::pacemaker::Cluster;
+use crate::server::client::Session;
+use crate::server::semisync;
+
+/// A replica that has not been connected for this long is lost. Receivers that lose their connection are back after one
+/// second.
+const EARLY: Duration = Duration::from_secs(3);
+
+/// How long the record that was read last is believed; nobody but this node writes it.
+const RECORD: Duration = Duration::from_secs(10);
+
+/// More steps than this are not taken in one turn.
+const STEPS: usize = 6;
+
+/// What the primary's guard remembers. All of it can be lost.
+#[derive(Default)]
+pub struct Memory {
+    record: Option<(Record, Instant)>,
+    keeper: Option<Keeper>,
+    note: Option<(u64, GtidSet)>,
+    told: String,
+    missing_since: BTreeMap<String, Instant>,
+    waiting: Option<Since>,
+    short_since: Option<Instant>,
+}
+
+/// Since when commits have been waiting without any being acknowledged.
+struct Since {
+    moment: Instant,
+    acknowledged: u64,
+}
+
+/// Takes a turn; how long to wait before the next one.
+///
+/// # Errors
+/// When server or cluster cannot be asked or told: what was not done is done by a later turn.
+pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
+    let Some(cluster) = &node.cluster else { return Ok(CALM) };
+    let Some(record) = read_record(node, cluster, memory)? else { return Ok(CALM) };
+    let mut session = node.quick_session()?;
+    let mut work = Work { node, cluster, session: &mut session, memory };
+    let Some(wanted) = node.config.semi_sync else { return work.end_promise(record) };
+    let mut record = record;
+    if record.sync.is_none() {
+        // It was promoted without a promise: it begins with nobody.
+        record = work.write(&record, Some(InSync::default()))?;
+    }
+    work.keep(record, wanted)
+}
+
+/// The record of this primary's promotion; `None` while it is not (or not any more) on record.
+fn read_record(node: &Node, cluster: &Cluster, memory: &mut Memory) -> Result<Option<Record>> {
+    if let Some((record, read)) = &memory.record
+        && read.elapsed() < RECORD
+    {
+        return Ok(Some(record.clone()));
+    }
+    let read = match (node.record(), &memory.record) {
+        (Ok(read), _) => read,
+        (Err(error), Some((mine, _))) if node.lasting().epoch()? == mine.epoch => {
+            // The configuration has gone back in time, and this is the primary of the newest promotion (objection 4).
+            log::error!("{error:#}; it is written again");
+            cluster.write_record(&mine.to_string(), &cluster.view(node.deadline)?, node.deadline)?;
+            Some(mine.clone())
+        }
+        (Err(error), _) => return Err(error),
+    };
+    let mine = read.filter(|record| record.primary == cluster.node && record.state == State::Open);
+    memory.record = mine.clone().map(|record| (record, Instant::now()));
+    Ok(mine)
+}
+
+/// One turn's means.
+struct Work<'a> {
+    node: &'a Node,
+    cluster: &'a Cluster,
+    session: &'a mut Session,
+    memory: &'a mut Memory,
+}
+
+impl Work<'_> {
+    /// Semi-sync is not managed (any more): nothing is promised, then nothing is waited for.
+    fn end_promise(&mut self, record: Record) -> Result<Duration> {
+        if record.sync.is_some() {
+            self.write(&record, None)?;
+            semisync::source_off(self.session)?;
+        }
+        Ok(CALM)
+    }
+
+    fn keep(&mut self, mut record: Record, wanted: SemiSync) -> Result<Duration> {
+        for _ in 0..STEPS {
+            let sync = record.sync.clone().unwrap_or_default();
+            let seen = self.look(&record, &sync, wanted)?;
+            let mut keeper = self.memory.keeper.take().unwrap_or_else(|| Keeper::new(first_note(&seen)));
+            let step = keeper.next(&sync, &seen, wanted.acks);
+            let is_settled = keeper.is_settled(&sync, &seen, wanted.acks);
+            log::debug!("{step:?} after {seen:?}");
+            match step {
+                Step::Write(next) => record = self.write(&record, Some(next))?,
+                Step::SetServer(acks) => self.set_server(acks)?,
+                Step::Note(number) => self.memory.note = Some((number, semisync::flushed_position(self.session)?)),
+                Step::Cut(name) => self.cut(&name)?,
+                Step::Rest => {
+                    self.memory.keeper = Some(keeper);
+                    self.tell(&record)?;
+                    write_state(self.node, record.sync.as_ref());
+                    return Ok(if is_settled { CALM } else { BUSY });
+                }
+            }
+            // Only now: after a step that failed everything is noted anew.
+            self.memory.keeper = Some(keeper);
+            self.tell(&record)?;
+        }
+        Ok(BUSY)
+    }
+
+    /// What is to be seen of the replicas.
+    fn look(&mut self, record: &Record, sync: &InSync, wanted: SemiSync) -> Result<Seen> {
+        let status = semisync::read(self.session)?;
+        let status = status.context("the server has no semi-synchronous replication (is its plugin installed?)")?;
+        let source = status.source;
+        let connected = semisync::connected_replicas(self.session)?;
+        let mut seen = Seen {
+            server: if source.active { source.acks } else { 0 },
+            floor: u32::from(wanted.degrade.is_none()),
+            ..Seen::default()
+        };
+        for (name, said) in hear(self.node, self.cluster, self.session)? {
+            let Said::Replica(answer) = said else { continue };
+            if answer.epoch != record.epoch || name == self.cluster.node {
+                continue;
+            }
+            if answer.receiver == Receiver::Leaving {
+                seen.left.insert(name);
+                continue;
+            }
+            let peer = Peer {
+                life: answer.life,
+                acknowledges: answer.receiver == Receiver::On,
+                noted: answer.noted,
+                connected: connected.contains(&answer.server_id),
+            };
+            seen.peers.insert(name, peer);
+        }
+        seen.lost = self.find_lost(sync, &seen);
+        self.measure_waiting(sync, &mut seen, wanted, source.waiting, source.acknowledged);
+        Ok(seen)
+    }
+
+    /// The nodes of the set that have not been there for too long.
+    fn find_lost(&mut self, sync: &InSync, seen: &Seen) -> BTreeSet<String> {
+        let is_there = |node: &str| seen.peers.get(node).is_some_and(|peer| peer.connected);
+        let missing: BTreeSet<&str> = sync.all().map(|one| one.node.as_str()).filter(|node| !is_there(node)).collect();
+        self.memory.missing_since.retain(|node, _| missing.contains(node.as_str()));
+        let mut lost = BTreeSet::new();
+        for node in missing {
+            let since = self.memory.missing_since.entry(node.to_string()).or_insert_with(Instant::now);
+            if since.elapsed() >= EARLY {
+                lost.insert(node.to_string());
+            }
+        }
+        lost
+    }
+
+    /// Whether writes wait, and whether they have waited for long enough.
+    fn measure_waiting(&mut self, sync: &InSync, seen: &mut Seen, wanted: SemiSync, waiting: u64, acknowledged: u64) {
+        let memory = &mut *self.memory;
+        memory.waiting = match memory.waiting.take() {
+            _ if waiting == 0 => None,
+            Some(since) if since.acknowledged == acknowledged => Some(since),
+            _ => Some(Since { moment: Instant::now(), acknowledged }),
+        };
+        // The first look only begins to wait: a commit that is under way now is no wait yet.
+        let waited = memory.waiting.as_ref().map(|since| since.moment.elapsed()).filter(|waited| !waited.is_zero());
+        seen.waiting = waited.is_some_and(|waited| waited >= BUSY);
+        let able = sync.all().filter(|one| {
+            seen.peers.get(&one.node).is_some_and(|peer| peer.life == one.life && peer.connected && peer.acknowledges)
+        });
+        let is_short = (able.count() as u64) < u64::from(sync.acks);
+        memory.short_since = is_short.then(|| memory.short_since.unwrap_or_else(Instant::now));
+        let short = memory.short_since.map(|since| since.elapsed());
+        seen.patience_is_over =
+            wanted.degrade.is_some_and(|degrade| [waited, short].into_iter().flatten().any(|time| time >= degrade));
+    }
+
+    fn write(&mut self, record: &Record, sync: Option<InSync>) -> Result<Record> {
+        let next = Record { sync, ..record.clone() };
+        let view = self.cluster.view(self.node.deadline)?;
+        self.memory.record = None;
+        self.cluster.write_record(&next.to_string(), &view, self.node.deadline)?;
+        self.memory.record = Some((next.clone(), Instant::now()));
+        match &next.sync {
+            Some(sync) if sync.acks == 0 => log::warn!("alone: what is written now is nowhere else"),
+            Some(sync) => log::info!(
+                "each write is on {} of: {} (joining: {})",
+                sync.acks,
+                names(&sync.members),
+                names(&sync.joining)
+            ),
+            None => log::warn!("semi-sync is not managed: nothing is promised"),
+        }
+        write_state(self.node, next.sync.as_ref());
+        if !view.unmanaged {
+            publish(self.node, &view, &Standing::primary(super::read_state(self.node).as_ref()));
+        }
+        Ok(next)
+    }
+
+    fn set_server(&mut self, acks: u32) -> Result<()> {
+        log::info!("the server now waits for {acks} acknowledgements");
+        if acks == 0 { semisync::source_off(self.session) } else { semisync::source_on(self.session, acks) }
+    }
+
+    /// Ends a replica's connection. Where it is not known which one is its, all are ended: the others are back at once.
+    fn cut(&mut self, name: &str) -> Result<()> {
+        let view = self.cluster.view(self.node.deadline)?;
+        let addresses = resolve(&self.node.source_at(name, &view).host);
+        let ended = semisync::end_receivers_from(self.session, &addresses)?;
+        log::info!("ended the connection of {name} ({ended} of its address)");
+        if ended == 0 {
+            semisync::end_all_receivers(self.session)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, record: &Record) -> Result<()> {
+        let set = record.sync.iter().flat_map(InSync::all).cloned().collect();
+        let nothing = self.session.state()?.executed.parse_like("")?;
+        let (note, position) = self.memory.note.clone().unwrap_or((0, nothing));
+        let said = Said::Primary(Call { epoch: record.epoch, set, note, position });
+        let text = said.to_string();
+        if text != self.memory.told {
+            say(self.node, self.cluster, &said)?;
+            self.memory.told = text;
+        }
+        Ok(())
+    }
+}
+
+/// Where the numbers of notes begin: an earlier guard of the same promotion may have used others, and nobody's answer to
+/// those may be taken for an answer to these.
+fn first_note(seen: &Seen) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let answered = seen.peers.values().map(|peer| peer.noted).max().unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or_default().max(answered)
+}
+
+fn resolve(host: &str) -> Vec<IpAddr> {
+    let found = (host, 0).to_socket_addrs();
+    found.map(|addresses| addresses.map(|address| address.ip()).collect()).unwrap_or_default()
+}

@@ -1,0 +1,67 @@
+//! The guard of a replica: it acknowledges only while the primary of the newest promotion counts on it, and says what it
+//! has received.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::super::decide::keeping::{Answer, Receiver, Said, may_acknowledge, noted};
+use super::super::node::Node;
+use super::super::replicate;
+use super::{BUSY, CALM, hear, newest_call, say};
+use crate::server::rows::Receiver as Thread;
+use crate::server::semisync;
+
+/// What a replica's guard remembers. All of it can be lost.
+#[derive(Default)]
+pub struct Memory {
+    noted: u64,
+    told: String,
+}
+
+/// Takes a turn; how long to wait before the next one.
+///
+/// # Errors
+/// When server or cluster cannot be asked or told: what was not done is done by a later turn.
+pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
+    let (Some(cluster), Some(_)) = (&node.cluster, node.config.semi_sync) else { return Ok(CALM) };
+    let mut session = node.quick_session()?;
+    let status = session.replica_status()?;
+    // One that is sealed for a promotion receives nothing, and must not begin again by itself.
+    let Some(status) = status.filter(|status| status.receiver != Thread::Stopped) else { return Ok(CALM) };
+    let Some((primary, call)) = newest_call(hear(node, cluster, &session)?, &cluster.node) else { return Ok(CALM) };
+    if call.epoch < node.lasting().epoch()? {
+        // The primary of the newest promotion has not called yet: what the record said when this replica was attached holds.
+        return Ok(BUSY);
+    }
+    let me = node.instance()?;
+    let may = may_acknowledge(&me, Some(&call));
+    let Some(semi_sync) = semisync::read(&mut session)? else { return Ok(CALM) };
+    match (may, semi_sync.replica.enabled) {
+        (true, false) => {
+            log::info!("in the in-sync set of {primary}: acknowledges from now on");
+            semisync::replica_on(&mut session)?;
+        }
+        (false, true) => {
+            log::info!("not in the in-sync set of {primary}: does not acknowledge");
+            semisync::replica_off(&mut session)?;
+        }
+        _ => {}
+    }
+    let is_on = semisync::read(&mut session)?.is_some_and(|now| now.replica.active);
+    memory.noted = noted(&replicate::received(&mut session)?, &call, memory.noted);
+    let answer = Answer {
+        epoch: call.epoch,
+        life: me.life,
+        receiver: if is_on { Receiver::On } else { Receiver::Off },
+        noted: memory.noted,
+        server_id: session.state()?.server_id,
+    };
+    let text = Said::Replica(answer.clone()).to_string();
+    let is_new = text != memory.told;
+    if is_new && status.receiver == Thread::Running {
+        say(node, cluster, &Said::Replica(answer))?;
+        memory.told = text;
+    }
+    Ok(if is_new || memory.noted < call.note || may != is_on { BUSY } else { CALM })
+}

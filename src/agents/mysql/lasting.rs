@@ -1,0 +1,132 @@
+//! What is kept in the data directory, because it belongs to the data and must survive a reboot: the newest promotion
+//! that these data have seen, and how the server was shut down last.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The files of one data directory.
+pub struct Lasting {
+    datadir: PathBuf,
+}
+
+/// How a server was shut down cleanly: its next start is the same life, if it has the same transactions then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanEnd {
+    /// The life that ended.
+    pub life: String,
+    /// Everything that it had committed, and there was nothing that it had received besides.
+    pub executed: String,
+}
+
+impl Lasting {
+    /// Those of this data directory.
+    pub fn of(datadir: &Path) -> Self {
+        Self { datadir: datadir.to_path_buf() }
+    }
+
+    /// The newest promotion of which these data hold something; 0: none.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read: what it says must not be taken for 0.
+    pub fn epoch(&self) -> Result<u64> {
+        let path = self.epoch_file();
+        match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().with_context(|| format!("{} does not hold a number", path.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Notes a promotion, before anything of it is received.
+    ///
+    /// # Errors
+    /// When it cannot be written to the disk.
+    pub fn note_epoch(&self, epoch: u64) -> Result<()> {
+        write_durably(&self.epoch_file(), &epoch.to_string())
+    }
+
+    /// Notes a clean shutdown.
+    ///
+    /// # Errors
+    /// When it cannot be written to the disk.
+    pub fn note_clean_end(&self, end: &CleanEnd) -> Result<()> {
+        write_durably(&self.end_file(), &format!("{} {}", end.life, end.executed))
+    }
+
+    /// Takes the note of the last shutdown away, before the server is started; what it said.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed: a later start must not believe it.
+    pub fn take_clean_end(&self) -> Result<Option<CleanEnd>> {
+        let path = self.end_file();
+        let text = fs::read_to_string(&path).ok();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+        let parse = |text: String| {
+            let (life, executed) = text.split_once(' ')?;
+            Some(CleanEnd { life: life.to_string(), executed: executed.trim().to_string() })
+        };
+        Ok(text.and_then(parse))
+    }
+
+    fn epoch_file(&self) -> PathBuf {
+        self.datadir.join("rustha.epoch")
+    }
+
+    fn end_file(&self) -> PathBuf {
+        self.datadir.join("rustha.end")
+    }
+}
+
+/// Whole or not at all, and there after a power failure.
+fn write_durably(path: &Path, text: &str) -> Result<()> {
+    let draft = path.with_extension("draft");
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::File::create(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        path.parent().map_or(Ok(()), |dir| fs::File::open(dir)?.sync_all())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_a_directory(name: &str, test: impl FnOnce(&Lasting, &Path)) {
+        let dir = std::env::temp_dir().join(format!("rustha-lasting-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("created");
+        test(&Lasting::of(&dir), &dir);
+        fs::remove_dir_all(dir).expect("cleaned up");
+    }
+
+    #[test]
+    fn objection_4_the_newest_promotion_is_remembered_and_a_broken_note_is_not_taken_for_none() {
+        in_a_directory("epoch", |lasting, dir| {
+            assert_eq!(lasting.epoch().expect("none yet"), 0);
+            lasting.note_epoch(7).expect("written");
+            assert_eq!(lasting.epoch().expect("readable"), 7);
+            fs::write(dir.join("rustha.epoch"), "x").expect("written");
+            assert!(lasting.epoch().is_err());
+        });
+    }
+
+    #[test]
+    fn a_clean_end_is_believed_once() {
+        in_a_directory("end", |lasting, _| {
+            let end = CleanEnd { life: "a1".into(), executed: "0-1-7".into() };
+            lasting.note_clean_end(&end).expect("written");
+            assert_eq!(lasting.take_clean_end().expect("readable"), Some(end));
+            assert_eq!(lasting.take_clean_end().expect("none"), None);
+        });
+    }
+}

@@ -1,0 +1,86 @@
+//! The small process that lives as long as a resource is started on a node. What it does there is its agent's; here is that
+//! there is one of it, how it begins and how it is ended. One that dies harms nothing: the next monitor starts another.
+
+pub mod turn;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::deadline::Deadline;
+use crate::exec;
+use turn::Turn;
+
+/// How often it is looked whether it has ended.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long it may take to end when it is asked to.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A resource's guard on this node.
+pub struct Guard {
+    lock: PathBuf,
+    number: PathBuf,
+}
+
+impl Guard {
+    /// The guard of this resource.
+    pub fn of(run_dir: &Path, resource: &str) -> Self {
+        Self {
+            lock: run_dir.join(format!("rustha-{resource}.guard")),
+            number: run_dir.join(format!("rustha-{resource}.guard.pid")),
+        }
+    }
+
+    /// Whether it is there.
+    pub fn is_there(&self) -> bool {
+        matches!(Turn::try_take(&self.lock), Ok(None))
+    }
+
+    /// Starts it unless it is there: this program once more, with the same parameters in its environment.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn ensure(&self, agent: &str) -> Result<()> {
+        if self.is_there() {
+            return Ok(());
+        }
+        log::info!("starting the guard");
+        exec::start_self(&["guard", agent]).context("cannot start the guard")
+    }
+
+    /// To be kept by the guard itself for as long as it lives; `None` if there is one already.
+    ///
+    /// # Errors
+    /// When its files cannot be written.
+    pub fn stay(&self) -> Result<Option<Turn>> {
+        // Somebody may just be looking whether it is there.
+        let Ok(turn) = Turn::take(&self.lock, Deadline::after(PAUSE * 20)) else { return Ok(None) };
+        let pid = std::process::id().to_string();
+        fs::write(&self.number, pid).with_context(|| format!("cannot write {}", self.number.display()))?;
+        Ok(Some(turn))
+    }
+
+    /// Ends it, with the tools that it has started; that there is none is no error.
+    pub fn end(&self) {
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            if !self.is_there() {
+                break;
+            }
+            let pid = fs::read_to_string(&self.number).ok().and_then(|text| text.trim().parse().ok());
+            // It leads a process group of its own; one that is just beginning has not said its number yet.
+            if let Some(pid) = pid
+                && let Err(error) = killpg(Pid::from_raw(pid), signal)
+            {
+                log::debug!("the guard (pid {pid}) has just ended: {error}");
+            }
+            Deadline::after(PATIENCE).wait_for(PAUSE, || (!self.is_there()).then_some(()));
+        }
+        // It is gone, and its number with it.
+        let _ = fs::remove_file(&self.number);
+    }
+}
