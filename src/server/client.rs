@@ -1,5 +1,8 @@
-//! The only user of the `mysql` crate: one connection to the local server, through its socket, never without a limit.
+//! The only user of the `mysql` crate: one connection to the local server, through its socket, never without a limit:
+//! each statement may take what is left of the action's time when it begins, not what was left when it was connected.
 
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -30,6 +33,22 @@ pub struct Access {
     pub socket: PathBuf,
     /// To be tried in this order.
     pub logins: Vec<Login>,
+}
+
+/// For how long answers are waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// None is waited for any longer than until then.
+    pub deadline: Deadline,
+    /// And no single one for longer than this.
+    pub answer: Duration,
+}
+
+impl Patience {
+    /// What an answer that is asked for now may take.
+    fn now(self) -> Duration {
+        self.deadline.remaining().min(self.answer)
+    }
 }
 
 /// Why the server could not be asked.
@@ -66,20 +85,20 @@ impl std::error::Error for Unavailable {}
 
 /// A connection to the local server.
 pub struct Session {
-    connection: Conn,
+    line: Line,
     dialect: Dialect,
 }
 
 impl Session {
-    /// Connects; every answer after that may take `patience` as well.
+    /// Connects.
     ///
     /// # Errors
     /// With the kind of unavailability, which decides what a monitor says.
-    pub fn open(access: &Access, patience: Duration) -> Result<Self, Unavailable> {
-        let deadline = Deadline::after(patience);
+    pub fn open(access: &Access, patience: Patience) -> Result<Self, Unavailable> {
+        let connecting = Deadline::after(patience.now());
         let mut denied = String::from("no login is configured");
         for login in &access.logins {
-            match connect(&access.socket, login, deadline.remaining()) {
+            match connect(&access.socket, login, connecting.remaining()) {
                 Err(Unavailable::Denied(why)) => denied = why,
                 Ok(connection) => return Self::prepare(connection, patience),
                 Err(other) => return Err(other),
@@ -88,16 +107,17 @@ impl Session {
         Err(Unavailable::Denied(denied))
     }
 
-    fn prepare(mut connection: Conn, patience: Duration) -> Result<Self, Unavailable> {
+    fn prepare(connection: Conn, patience: Patience) -> Result<Self, Unavailable> {
+        let mut line = Line::over(connection, patience).map_err(Unavailable::Other)?;
         let row: Option<(String, String)> =
-            connection.query_first(Dialect::VERSION).map_err(|error| classify(error, patience))?;
+            line.ask(|connection| connection.query_first(Dialect::VERSION)).map_err(unavailable)?;
         let (version, comment) = row.unwrap_or_default();
         let version = Version::parse(&version, &comment).map_err(|why| Unavailable::Other(anyhow::anyhow!(why)))?;
         // A login that may not set these (a test account) can still ask; what it may not do fails by itself.
-        if let Err(error) = connection.query_drop(dialect::SESSION) {
+        if let Err(error) = line.ask(|connection| connection.query_drop(dialect::SESSION)) {
             log::debug!("the session keeps its own modes: {error}");
         }
-        Ok(Self { connection, dialect: Dialect::of(version) })
+        Ok(Self { line, dialect: Dialect::of(version) })
     }
 
     /// The server's language.
@@ -111,7 +131,7 @@ impl Session {
     /// The server's error, or no answer in time.
     pub fn execute(&mut self, what: &str, statement: &str) -> Result<()> {
         log::debug!("sql: {what}");
-        self.connection.query_drop(statement).with_context(|| format!("cannot {what}"))
+        self.line.ask(|connection| connection.query_drop(statement)).with_context(|| format!("cannot {what}"))
     }
 
     /// Runs a query.
@@ -119,7 +139,8 @@ impl Session {
     /// # Errors
     /// The server's error, or no answer in time.
     pub fn query(&mut self, what: &str, query: &str) -> Result<Vec<Row>> {
-        let rows: Vec<mysql::Row> = self.connection.query(query).with_context(|| format!("cannot read {what}"))?;
+        let rows: Vec<mysql::Row> =
+            self.line.ask(|connection| connection.query(query)).with_context(|| format!("cannot read {what}"))?;
         Ok(rows.into_iter().map(into_row).collect())
     }
 
@@ -129,7 +150,7 @@ impl Session {
     /// The server's error, or no answer in time.
     pub fn value(&mut self, what: &str, query: &str) -> Result<Option<String>> {
         let value: Option<Option<String>> =
-            self.connection.query_first(query).with_context(|| format!("cannot read {what}"))?;
+            self.line.ask(|connection| connection.query_first(query)).with_context(|| format!("cannot read {what}"))?;
         Ok(value.flatten())
     }
 
@@ -174,6 +195,44 @@ impl Session {
     }
 }
 
+/// A connection, and the time that its answers have.
+struct Line {
+    connection: Conn,
+    /// The connection's socket once more: what it is told about time is told to the connection's own.
+    socket: UnixStream,
+    patience: Patience,
+    /// For how long an answer was waited for that did not come.
+    silent: Option<Duration>,
+}
+
+impl Line {
+    fn over(connection: Conn, patience: Patience) -> Result<Self> {
+        // SAFETY: the descriptor is the connection's, which outlives this borrow.
+        let socket = unsafe { BorrowedFd::borrow_raw(connection.as_raw_fd()) };
+        let socket = socket.try_clone_to_owned().context("cannot duplicate the connection's descriptor")?.into();
+        Ok(Self { connection, socket, patience, silent: None })
+    }
+
+    /// Asks one thing, within the time that is left now. After an answer that did not come nothing more is asked: it
+    /// might still come, and would be taken for the answer to the next question.
+    fn ask<T>(&mut self, question: impl FnOnce(&mut Conn) -> mysql::Result<T>) -> Result<T> {
+        if let Some(time) = self.silent {
+            return Err(Unavailable::Silent(time).into());
+        }
+        let time = self.patience.now();
+        anyhow::ensure!(!time.is_zero(), "the action's time is over");
+        // The driver's own setting holds from when it connects, and cannot be changed.
+        self.socket.set_read_timeout(Some(time)).and_then(|()| self.socket.set_write_timeout(Some(time)))?;
+        question(&mut self.connection).map_err(|error| {
+            if !is_timeout(&error) {
+                return error.into();
+            }
+            self.silent = Some(time);
+            Unavailable::Silent(time).into()
+        })
+    }
+}
+
 /// The number of a server's error, if it is one.
 pub fn server_error(error: &anyhow::Error) -> Option<u16> {
     match error.downcast_ref::<mysql::Error>() {
@@ -200,8 +259,25 @@ fn connect(socket: &Path, login: &Login, patience: Duration) -> Result<Conn, Una
     }
 }
 
-fn classify(error: mysql::Error, patience: Duration) -> Unavailable {
+/// Whether the socket's time was over. The driver has two ways to say it: while it connects, and after.
+fn is_timeout(error: &mysql::Error) -> bool {
     use std::io::ErrorKind::{TimedOut, WouldBlock};
+    let io = match error {
+        mysql::Error::IoError(io) => Some(io),
+        mysql::Error::CodecError(codec) => std::error::Error::source(codec).and_then(|source| source.downcast_ref()),
+        _ => None,
+    };
+    io.is_some_and(|io: &std::io::Error| matches!(io.kind(), TimedOut | WouldBlock))
+}
+
+fn unavailable(error: anyhow::Error) -> Unavailable {
+    match error.downcast::<mysql::Error>() {
+        Ok(error) => classify(error, Duration::ZERO),
+        Err(error) => error.downcast::<Unavailable>().unwrap_or_else(Unavailable::Other),
+    }
+}
+
+fn classify(error: mysql::Error, patience: Duration) -> Unavailable {
     match &error {
         mysql::Error::MySqlError(server) if server.code == code::TOO_MANY_CONNECTIONS => {
             Unavailable::TooManyConnections
@@ -213,7 +289,7 @@ fn classify(error: mysql::Error, patience: Duration) -> Unavailable {
             let why = why.as_ref().map_or_else(String::new, |(place, text, _)| format!("{place}: {text}"));
             Unavailable::NotListening(why)
         }
-        mysql::Error::IoError(io) if matches!(io.kind(), TimedOut | WouldBlock) => Unavailable::Silent(patience),
+        late if is_timeout(late) => Unavailable::Silent(patience),
         _ => Unavailable::Other(anyhow::Error::new(error)),
     }
 }
@@ -254,47 +330,5 @@ pub fn read_credentials(path: &Path) -> Result<Login> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    fn credentials(name: &str, text: &str, mode: u32) -> Result<Login> {
-        let path = std::env::temp_dir().join(format!("rustha-{name}-{}", std::process::id()));
-        std::fs::write(&path, text).expect("written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("mode");
-        let login = read_credentials(&path);
-        std::fs::remove_file(&path).expect("removed");
-        login
-    }
-
-    #[test]
-    fn a_credentials_file_that_others_can_read_is_refused() {
-        let error =
-            credentials("open", "[client]\nuser=a\npassword=geheim\n", 0o644).err().expect("refused").to_string();
-        assert!(error.contains("chmod 600") && !error.contains("geheim"), "{error}");
-    }
-
-    #[test]
-    fn a_credentials_file_gives_user_and_password() {
-        let login = credentials("closed", "[client]\nuser = admin\npassword = \"a#b\"\n", 0o600).expect("read");
-        assert_eq!((login.user.as_str(), login.password.as_deref()), ("admin", Some("a#b")));
-    }
-
-    #[test]
-    fn a_socket_where_nobody_listens_is_not_a_hung_server() {
-        let access =
-            Access { socket: "/no/such/socket".into(), logins: vec![Login { user: "root".into(), password: None }] };
-        let error = Session::open(&access, Duration::from_secs(1)).err();
-        assert!(matches!(error, Some(Unavailable::NotListening(_))));
-    }
-
-    #[test]
-    fn a_server_that_accepts_and_says_nothing_is_silent() {
-        let path = std::env::temp_dir().join(format!("rustha-silent-{}", std::process::id()));
-        let _listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
-        let access = Access { socket: path.clone(), logins: vec![Login { user: "root".into(), password: None }] };
-        let error = Session::open(&access, Duration::from_millis(100)).err();
-        std::fs::remove_file(&path).expect("removed");
-        assert!(matches!(error, Some(Unavailable::Silent(_))), "{error:?}");
-    }
-}
+#[path = "client_tests.rs"]
+mod tests;

@@ -35,6 +35,14 @@ pub const ALL: &[Scenario] = &[
         run: hangs,
     },
     Scenario {
+        name: "server-slow",
+        about: "Invariant 5: a statement that is not answered ends before the action's time does, and is named.",
+        roots: BOTH,
+        long: false,
+        nodes: 1,
+        run: slow,
+    },
+    Scenario {
         name: "server-busy",
         about: "Too many connections are no failure; a clean stop and a start after it work.",
         roots: BOTH,
@@ -120,6 +128,26 @@ fn hangs(bed: &Bed) -> Result<()> {
     ensure!(start.elapsed() < Duration::from_secs(10), "monitor and stop took {:?}", start.elapsed());
     ensure!(node.pids_of(Daemon::Database)?.is_empty(), "the daemon is still there");
     expect(node, "monitor", 7)
+}
+
+fn slow(bed: &Bed) -> Result<()> {
+    let node = bed.node("db1")?;
+    expect(node, "start", 0)?;
+    expect(node, "promote", 0)?;
+    node.sql("CREATE TABLE app.locked (id INT)")?;
+    let lock = "mysql -e 'LOCK TABLES app.locked WRITE; SELECT SLEEP(30)' >/dev/null 2>&1 & sleep 1";
+    node.exec(&["setsid", "--fork", "sh", "-c", lock], Duration::from_secs(5))?;
+    bed.wait("the lock", Duration::from_secs(5), || {
+        Ok(node.sql("SHOW PROCESSLIST")?.contains("SLEEP(30)").then_some(()))
+    })?;
+    let deep = ["OCF_CHECK_LEVEL=10", "OCF_RESKEY_test_table=app.locked", "OCF_RESKEY_CRM_meta_timeout=6000"];
+    let start = Instant::now();
+    let output = call(node, "monitor", &deep)?;
+    ensure!(start.elapsed() < Duration::from_secs(6), "monitor took {:?} of its 6 s", start.elapsed());
+    ensure!(output.status.code() == Some(1), "monitor: {}: {}", output.status, output.stderr);
+    let reason = output.stderr.lines().find(|line| line.starts_with("ocf-exit-reason:")).unwrap_or_default();
+    ensure!(reason.contains("cannot read the test table: the server did not answer within"), "{reason}");
+    expect(node, "stop", 0)
 }
 
 fn busy(bed: &Bed) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::guard::turn::Turn;
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, OcfError};
 use crate::pacemaker::{Cluster, View};
-use crate::server::client::{Access, Login, Session, Unavailable, read_credentials};
+use crate::server::client::{Access, Login, Patience, Session, Unavailable, read_credentials};
 use crate::server::dialect::Source;
 use crate::server::layout::Layout;
 use crate::server::process::Daemon;
@@ -36,8 +36,10 @@ pub struct Node {
     pub cluster: Option<Cluster>,
     /// How many instances the clone may have.
     pub clone_max: Option<usize>,
-    /// When the action must have ended.
+    /// When the action's waits must have ended.
     pub deadline: Deadline,
+    /// Until when the server is still asked: after a wait has ended, for what it waited.
+    last_word: Deadline,
     /// Where state is kept that may not survive a reboot.
     pub run_dir: PathBuf,
     access: Access,
@@ -53,6 +55,7 @@ impl Node {
         let (config, mut trouble) = Config::read_leniently(call);
         let layout = Layout::find(&config.given);
         let deadline = Deadline::after(time.saturating_sub(reserve(time)));
+        let last_word = Deadline::after(time.saturating_sub(reserve(time) / 2));
         let cluster = match &call.cluster {
             Some(meta) => Some(Cluster::of(&call.resource, meta.node.as_deref(), deadline)?),
             None => None,
@@ -75,6 +78,7 @@ impl Node {
             layout,
             cluster,
             deadline,
+            last_word,
         })
     }
 
@@ -98,7 +102,7 @@ impl Node {
     /// # Errors
     /// When the server cannot be asked.
     pub fn session(&self) -> Result<Session, Unavailable> {
-        Session::open(&self.access, self.deadline.remaining())
+        Session::open(&self.access, Patience { deadline: self.last_word, answer: Duration::MAX })
     }
 
     /// A session with a server of which it is not known whether it answers at all.
@@ -106,7 +110,7 @@ impl Node {
     /// # Errors
     /// When the server cannot be asked, or does not answer soon.
     pub fn quick_session(&self) -> Result<Session, Unavailable> {
-        Session::open(&self.access, self.deadline.remaining().min(ANSWER))
+        Session::open(&self.access, Patience { deadline: self.last_word, answer: ANSWER })
     }
 
     /// The mark of a promotion, if it is this very daemon's.
