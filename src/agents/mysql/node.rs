@@ -84,6 +84,7 @@ impl Node {
 
     /// Gives it that much time again: for a process that goes on.
     pub fn renew(&mut self, time: Duration) {
+        self.last_word = Deadline::after(time.saturating_sub(reserve(time) / 2));
         self.deadline = Deadline::after(time.saturating_sub(reserve(time)));
     }
 
