@@ -11,6 +11,7 @@
 mod intervals;
 pub mod mariadb;
 pub mod mysql;
+mod owned;
 #[cfg(test)]
 mod random;
 
@@ -60,6 +61,11 @@ impl GtidSet {
     /// Reads `gtid_executed`, `Retrieved_Gtid_Set` and the like. Empty text is the empty set.
     pub fn parse_mysql(text: &str) -> Result<Self, GtidError> {
         mysql::Set::parse(text).map(GtidSet::MySql)
+    }
+
+    /// Reads MySQL's `gtid_owned`: what is being written, and is not in `gtid_executed` yet.
+    pub fn parse_mysql_owned(text: &str) -> Result<Self, GtidError> {
+        owned::parse(text).map(GtidSet::MySql)
     }
 
     /// Reads `gtid_current_pos`, `gtid_slave_pos`, `Gtid_IO_Pos` and the like. Empty text is the empty set.

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use super::version::{Vendor, Version};
 
+pub mod semisync;
+
 /// The language of one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Dialect {
@@ -234,7 +236,7 @@ impl Dialect {
         "SET GLOBAL read_only=0"
     }
 
-    /// All connections: columns Id, User, Command.
+    /// All connections: columns Id, User, Host, Command.
     pub const CONNECTIONS: &'static str = "SHOW PROCESSLIST";
 
     /// The number of our own connection.
@@ -275,8 +277,9 @@ impl Dialect {
 
     /// The options with which an instance must be started, after all others: read-only from the first instruction
     /// (safety invariant 2), no replication by itself, and nothing that would let go of an acknowledged write
-    /// (objection 7: sync_binlog, flush at commit, no discarding of received events at a restart).
-    pub fn start_options(self) -> Vec<String> {
+    /// (objection 7: sync_binlog, flush at commit, no discarding of received events at a restart). `spoken_of`: the
+    /// semi-sync plugins that the option files name.
+    pub fn start_options(self, spoken_of: Option<semisync::Plugins>) -> Vec<String> {
         let new = self.is_mysql_from((8, 0, 26));
         let mut options = vec!["--read-only=1"];
         if !self.is_mariadb() {
@@ -285,6 +288,7 @@ impl Dialect {
         options.push(if new { "--skip-replica-start" } else { "--skip-slave-start" });
         options.push(if new { "--log-replica-updates=1" } else { "--log-slave-updates=1" });
         options.extend(["--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1", "--relay-log-recovery=0"]);
+        options.extend(self.semi_sync_options(spoken_of));
         options.into_iter().map(str::to_string).collect()
     }
 

@@ -39,7 +39,9 @@ fn everything(dialect: Dialect) -> String {
     ];
     all.extend(dialect.change_source(&source(), "0-1-5"));
     all.extend(dialect.close_for_writes(Duration::from_secs(1)));
-    all.extend(dialect.start_options());
+    all.extend(dialect.start_options(None));
+    all.extend([dialect.start_receiver(), dialect.show_replicas().to_string(), dialect.semi_sync()]);
+    all.push(dialect.flushed().to_string());
     all.join("\n")
 }
 
@@ -68,8 +70,8 @@ fn mysql_8_0_learns_the_words_patch_by_patch() {
     assert!(change(mysql(8, 0, 23)).contains("CHANGE REPLICATION SOURCE TO SOURCE_HOST='db1'"));
     assert!(change(mysql(8, 0, 25)).contains("slave_net_timeout"));
     assert!(change(mysql(8, 0, 26)).contains("replica_net_timeout"));
-    assert!(mysql(8, 0, 25).start_options().contains(&"--skip-slave-start".to_string()));
-    assert!(mysql(8, 0, 26).start_options().contains(&"--skip-replica-start".to_string()));
+    assert!(mysql(8, 0, 25).start_options(None).contains(&"--skip-slave-start".to_string()));
+    assert!(mysql(8, 0, 26).start_options(None).contains(&"--skip-replica-start".to_string()));
 }
 
 #[test]
@@ -87,15 +89,15 @@ fn mariadb_keeps_its_own_words_from_10_5_to_12() {
 
 #[test]
 fn a_server_is_read_only_from_its_first_instruction() {
-    assert!(mariadb(10, 11, 0).start_options().contains(&"--read-only=1".to_string()));
-    let options = mysql(9, 7, 0).start_options();
+    assert!(mariadb(10, 11, 0).start_options(None).contains(&"--read-only=1".to_string()));
+    let options = mysql(9, 7, 0).start_options(None);
     assert!(options.contains(&"--read-only=1".to_string()) && options.contains(&"--super-read-only=1".to_string()));
 }
 
 #[test]
 fn objection_7_durability_is_asked_for_on_the_command_line() {
     for dialect in [mysql(5, 7, 44), mysql(9, 7, 0), mariadb(10, 5, 0), mariadb(12, 0, 0)] {
-        let options = dialect.start_options().join(" ");
+        let options = dialect.start_options(None).join(" ");
         for option in ["--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1", "--relay-log-recovery=0"] {
             assert!(options.contains(option), "{option} is missing for {}", dialect.version());
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::dialect::Dialect;
+use super::dialect::semisync::Plugins;
 use super::options::Options;
 use super::version::Version;
 use crate::deadline::Deadline;
@@ -43,6 +44,8 @@ pub struct Layout {
     pub log: PathBuf,
     /// The OS user as which the server runs.
     pub user: String,
+    /// The semi-sync plugins that the option file speaks of.
+    pub semi_sync_plugins: Option<Plugins>,
     /// Why the option file could not be read, if it could not: an error for start, not for stop.
     pub config_error: Option<String>,
 }
@@ -87,6 +90,7 @@ impl Layout {
                 .clone()
                 .or_else(|| options.text(&groups, "user").map(str::to_string))
                 .unwrap_or_else(|| "mysql".into()),
+            semi_sync_plugins: Plugins::spoken_of(options.within(&groups)),
             binary,
             config,
             datadir,

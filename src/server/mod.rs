@@ -4,6 +4,8 @@ pub mod client;
 pub mod dialect;
 pub mod layout;
 pub mod options;
+pub mod peers;
 pub mod process;
 pub mod rows;
+pub mod semisync;
 pub mod version;

@@ -52,6 +52,12 @@ impl Options {
         self.value(groups, name)?.filter(|value| !value.is_empty())
     }
 
+    /// The names and values of all options in any of these groups.
+    pub fn within<'a>(&'a self, groups: &'a [&str]) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        let entries = self.0.iter().filter(|entry| groups.contains(&entry.group.as_str()));
+        entries.map(|entry| (entry.name.as_str(), entry.value.as_deref()))
+    }
+
     /// Whether there is a group with a version in its name.
     pub fn has_versioned_group(&self) -> bool {
         self.0.iter().any(|entry| {

@@ -6,6 +6,10 @@ use super::dialect::{ReplicaColumns, code};
 use super::version::Vendor;
 use crate::gtid::GtidSet;
 
+mod semisync;
+
+pub use semisync::{ReplicaSide, SemiSync, SourceSide};
+
 /// One row by column name; NULL is `None`.
 pub type Row = BTreeMap<String, Option<String>>;
 
@@ -21,6 +25,26 @@ fn number<T: std::str::FromStr>(row: &Row, column: &str) -> Option<T> {
 /// (NO_LOCK, NO_LOCK_NO_ADMIN): all of them close the server.
 fn switch(row: &Row, column: &str) -> Option<bool> {
     text(row, column).map(|value| !matches!(value.to_ascii_uppercase().as_str(), "0" | "OFF" | ""))
+}
+
+/// Everything that was written to the binary log: reads the row of [`super::dialect::Dialect::flushed`].
+///
+/// # Errors
+/// A missing column, or a GTID set that cannot be read.
+pub fn parse_flushed(vendor: Vendor, row: &Row) -> Result<GtidSet, String> {
+    let column = |name: &str| text(row, name).ok_or_else(|| format!("the server did not say what is {name}"));
+    let owned = match vendor {
+        Vendor::MySql => GtidSet::parse_mysql_owned(column("owned")?).map_err(|error| error.to_string())?,
+        Vendor::MariaDb => parse_gtids(vendor, "")?,
+    };
+    let sets = [owned, parse_gtids(vendor, column("written")?)?, parse_gtids(vendor, column("replicated")?)?];
+    let [owned, written, replicated] = &sets;
+    written.union(owned).and_then(|set| set.union(replicated)).map_err(|error| error.to_string())
+}
+
+/// The server_id in this column of a list of replicas.
+pub fn parse_server_id(row: &Row, column: &str) -> Option<u64> {
+    number(row, column)
 }
 
 /// A GTID set in the vendor's own notation.
@@ -175,6 +199,8 @@ pub struct Connection {
     pub id: u64,
     /// What it is doing.
     pub command: String,
+    /// From where: `address:port`, or `name:port` where the server has resolved the address.
+    pub host: String,
     /// Whose it is.
     pub user: String,
 }
@@ -185,15 +211,21 @@ impl Connection {
         Some(Self {
             id: number(row, "Id")?,
             command: text(row, "Command").unwrap_or_default().to_string(),
+            host: text(row, "Host").unwrap_or_default().to_string(),
             user: text(row, "User").unwrap_or_default().to_string(),
         })
+    }
+
+    /// Whether this is a replica that receives.
+    pub fn is_replica(&self) -> bool {
+        self.command.starts_with("Binlog Dump")
     }
 
     /// Whether this is a client's: not a thread of the server's own, not a replica that receives.
     pub fn is_client(&self) -> bool {
         let internal = ["system user", "event_scheduler", "unauthenticated user"];
         !internal.contains(&self.user.as_str())
-            && !self.command.starts_with("Binlog Dump")
+            && !self.is_replica()
             && !["Daemon", "Slave_IO", "Slave_SQL", "Slave_worker"].contains(&self.command.as_str())
     }
 }
@@ -275,5 +307,19 @@ mod tests {
         assert!(connection("app", "Query") && connection("app", "Sleep"));
         assert!(!connection("repl", "Binlog Dump GTID") && !connection("system user", "Connect"));
         assert!(!connection("event_scheduler", "Daemon"));
+    }
+
+    #[test]
+    fn what_is_flushed_and_waits_is_written() {
+        const UUID: &str = "2af90fa1-e5a7-11f1-b1d3-78deed0a6bf8";
+        // As 9.7.4 said it while three commits waited.
+        let (owned, written) = (format!("{UUID}:5#14:4#13:3#12"), format!("{UUID}:1-2"));
+        let mysql = [("owned", Some(owned.as_str())), ("written", Some(written.as_str())), ("replicated", Some(""))];
+        let set = parse_flushed(Vendor::MySql, &row(&mysql)).map(|set| set.to_string());
+        assert_eq!(set, Ok(format!("{UUID}:1-5")));
+        let mariadb = [("owned", Some("")), ("written", Some("0-1-4")), ("replicated", Some("0-2-3,1-2-9"))];
+        let set = parse_flushed(Vendor::MariaDb, &row(&mariadb)).map(|set| set.to_string());
+        assert_eq!(set, Ok("0-1-4,1-2-9".into()));
+        assert!(parse_flushed(Vendor::MariaDb, &row(&mariadb[..2])).is_err(), "what is not said is not empty");
     }
 }

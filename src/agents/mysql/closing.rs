@@ -41,7 +41,7 @@ pub fn close(node: &Node, session: &mut Session, deadline: Deadline) -> Result<(
         bail!("the server is still open for writes after it was closed");
     }
     log::info!("closed for writes, ended {} clients", end_clients(session)?);
-    semisync::source_off(session)
+    semisync::source_off(session).map(drop)
 }
 
 /// Closes it, unless something is in the way for that long.

@@ -123,7 +123,7 @@ fn newest_call(told: BTreeMap<String, Said>, me: &str) -> Option<(String, Call)>
 /// When server or cluster cannot be asked or told.
 pub fn say_good_bye(node: &Node, session: &mut Session) -> Result<()> {
     let Some(cluster) = &node.cluster else { return Ok(()) };
-    replicate::seal(session)?;
+    replicate::seal(session, node.deadline)?;
     let me = node.instance()?;
     let Some((_, call)) = newest_call(hear(node, cluster, session)?, &cluster.node) else { return Ok(()) };
     if !call.set.contains(&me) {

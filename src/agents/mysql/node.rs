@@ -154,7 +154,9 @@ impl Node {
             let says = record.map_or("has no record of any promotion".into(), |record| {
                 format!("says that {} was promoted last, as number {epoch}", record.primary)
             });
-            let reason = format!("the cluster's configuration {says}, but the data here have seen promotion {seen}: it is older than the data");
+            let reason = format!(
+                "the cluster's configuration {says}, but the data here have seen promotion {seen}: it is older than the data"
+            );
             return Err(OcfError::generic(reason).into());
         }
         if epoch > seen && self.layout.datadir.is_dir() {

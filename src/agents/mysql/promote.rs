@@ -95,7 +95,7 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
     if let Some(why) = unfit(&session.state()?) {
         bail!(refuse(why));
     }
-    replicate::seal(session)?;
+    replicate::seal(session, node.deadline)?;
     // Before any change of source, and before anything that may fail: a restart, as well as a change of source, throws
     // the relay log away (objection 2).
     replicate::drain(session, node.deadline)?;
@@ -137,7 +137,7 @@ fn fetch(node: &Node, session: &mut Session, heard: &Heard, from: &str) -> Resul
     log::info!("fetching {} transactions from {from}: {missing}", missing.count());
     replicate::attach(session, &node.source_at(from, &heard.view), false, node.deadline)?;
     let fetched = replicate::wait_applied(session, wanted, node.deadline);
-    replicate::seal(session)?;
+    replicate::seal(session, node.deadline)?;
     fetched.map_err(|error| {
         OcfError::generic(format!("cannot fetch from {from} what it has and this node has not: {error:#}")).into()
     })
@@ -180,7 +180,8 @@ fn await_survivors(node: &Node, cluster: &Cluster, session: &Session, record: Op
                 }
                 log::warn!("{note}");
             }
-            let survivors = survivors.into_iter().filter(|one| view.instances.contains_key(&one.instance.node)).collect();
+            let survivors =
+                survivors.into_iter().filter(|one| view.instances.contains_key(&one.instance.node)).collect();
             return Ok(Heard { survivors, view });
         }
         std::thread::sleep(LOOK);
@@ -217,8 +218,8 @@ fn claim(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Prom
             (0, Some(_)) => semisync::source_off(session)?,
             // Writes wait until somebody is there.
             (0, None) => semisync::source_on(session, 1)?,
-            (acks, _) => semisync::source_on(session, acks)?,
-        }
+            (acks, _) => semisync::source_on(session, acks.into())?,
+        };
     }
     write(node, cluster, session, promotion)?;
     if let Some(risk) = &promotion.risk {
@@ -262,7 +263,7 @@ pub fn tell_survivors_position(node: &Node, deadline: Deadline) -> Result<()> {
         return super::review::tell(node, cluster, &Told { epoch, sealed: true, life: "none".into(), has });
     };
     let mut session = super::monitor::ask(node, daemon)?;
-    replicate::seal(&mut session)?;
+    replicate::seal(&mut session, deadline)?;
     let executed = session.state()?.executed;
     let has = match out_of_it(session.replica_status()?.as_ref(), &executed, record.as_ref())? {
         Some(why) => Err(why),

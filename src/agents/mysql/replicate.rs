@@ -39,9 +39,9 @@ fn counts(session: &Session, status: &ReplicaStatus) -> bool {
 ///
 /// # Errors
 /// When the server does not do so.
-pub fn seal(session: &mut Session) -> Result<()> {
+pub fn seal(session: &mut Session, deadline: Deadline) -> Result<()> {
     stop_receiver(session)?;
-    semisync::replica_off(session)
+    semisync::replica_off(session, deadline).map(drop)
 }
 
 fn stop_receiver(session: &mut Session) -> Result<()> {
@@ -114,7 +114,7 @@ pub fn wait_applied(session: &mut Session, set: &GtidSet, deadline: Deadline) ->
 /// # Errors
 /// When the server does not do so, or has not applied its relay log by the deadline.
 pub fn attach(session: &mut Session, source: &Source, acknowledges: bool, deadline: Deadline) -> Result<()> {
-    seal(session)?;
+    seal(session, deadline)?;
     drain(session, deadline).with_context(|| format!("not yet a replica of {}", source.host))?;
     let dialect = session.dialect();
     session.execute("stop replication", &dialect.stop_replica())?;
@@ -123,7 +123,7 @@ pub fn attach(session: &mut Session, source: &Source, acknowledges: bool, deadli
         session.execute(&format!("make {} the source", source.host), &statement)?;
     }
     if acknowledges {
-        semisync::replica_on(session)?;
+        semisync::replica_on(session, deadline)?;
     }
     session.execute("start replication", &dialect.start_replica())?;
     log::info!(

@@ -72,13 +72,7 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
 }
 
 /// Only a member of the in-sync set has everything, and may be promoted (invariant 3).
-fn in_sync(
-    node: &Node,
-    record: Option<&Record>,
-    primary: &str,
-    status: String,
-    readable: bool,
-) -> Result<Standing> {
+fn in_sync(node: &Node, record: Option<&Record>, primary: &str, status: String, readable: bool) -> Result<Standing> {
     let record = record.filter(|record| record.primary == primary && record.state == State::Open);
     let Some(sync) = record.and_then(|record| record.sync.as_ref()) else {
         return Ok(Standing { score: Some(REPLICA), status, readable });
@@ -102,7 +96,7 @@ fn in_sync(
 /// When cluster or server cannot be asked.
 pub fn place(node: &Node, primary: &str) -> Result<Option<Place>> {
     let record = node.record()?.filter(|record| record.primary == primary && record.state == State::Open);
-    Ok(record.and_then(|record| Some(record.place_of(&node.instance().ok()?)?)))
+    Ok(record.and_then(|record| record.place_of(&node.instance().ok()?)))
 }
 
 fn judge(node: &Node, status: Option<&ReplicaStatus>, source: &Source) -> health::Verdict {

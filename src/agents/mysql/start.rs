@@ -79,7 +79,7 @@ fn launch(node: &Node) -> Result<Session> {
     }
     args.push(format!("--user={}", node.layout.user));
     args.extend(node.config.additional.iter().cloned());
-    args.extend(dialect.start_options());
+    args.extend(dialect.start_options(node.layout.semi_sync_plugins));
     let mut starting = Starting::launch(&binary, &args, &node.layout.log)?;
     let life = new_life();
     if let Some(daemon) = starting.daemon() {
@@ -97,12 +97,7 @@ fn launch(node: &Node) -> Result<Session> {
 
 /// A server that was shut down cleanly, with everything applied, and has the same transactions now, lives on: what it had
 /// is all there.
-fn go_on_living(
-    node: &Node,
-    session: &mut Session,
-    daemon: Option<Daemon>,
-    ended: Option<CleanEnd>,
-) -> Result<()> {
+fn go_on_living(node: &Node, session: &mut Session, daemon: Option<Daemon>, ended: Option<CleanEnd>) -> Result<()> {
     let (Some(ended), Some(daemon)) = (ended, daemon) else { return Ok(()) };
     if session.state()?.executed.to_string() == ended.executed {
         node.start_mark().leave_with_life(daemon, &ended.life)?;

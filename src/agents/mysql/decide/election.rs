@@ -107,7 +107,10 @@ fn decide_by_set(election: &Election<'_>, record: &Record, sync: &InSync) -> Res
     let there = visible(election, &everybody).count();
     if visible(election, &sync.members).next().is_none() {
         let members = names(&sync.members);
-        return Err(format!("none of those that have everything is there: {members}, or the last primary {}", record.primary));
+        return Err(format!(
+            "none of those that have everything is there: {members}, or the last primary {}",
+            record.primary
+        ));
     }
     if there < sync.needed() {
         let missing = everybody.iter().filter(|one| !visible(election, &everybody).any(|seen| seen == *one));
@@ -141,7 +144,7 @@ fn may_risk(election: &Election<'_>) -> bool {
             || election.me.instance.node == *node
             || election.survivors.iter().any(|survivor| survivor.instance.node == *node)
     };
-    election.may_risk && election.me.has.is_ok() && others.into_iter().all(|node| is_safe(node))
+    election.may_risk && election.me.has.is_ok() && others.into_iter().all(is_safe)
 }
 
 /// The survivor with the most that this one lacks; any of them, when each has something.

@@ -16,7 +16,13 @@ fn excluded(name: &str) -> Survivor {
 }
 
 /// The verdict, which must not depend on the order in which the survivors are heard.
-fn elect_in_all_orders(record: Option<&Record>, me: &Survivor, survivors: &[Survivor], gone: &[&str], may_risk: bool) -> Verdict {
+fn elect_in_all_orders(
+    record: Option<&Record>,
+    me: &Survivor,
+    survivors: &[Survivor],
+    gone: &[&str],
+    may_risk: bool,
+) -> Verdict {
     let gone: Vec<String> = gone.iter().map(|node| node.to_string()).collect();
     let verdicts: Vec<Verdict> = orders(survivors)
         .iter()
@@ -137,14 +143,19 @@ fn a_risk_is_taken_only_where_it_is_allowed_and_everybody_else_is_gone() {
 #[test]
 fn a_survivor_that_is_excluded_counts_as_not_there_and_blocks_nobody() {
     assert_eq!(decide(&open(1, "db2", ""), survivor("db2", "0-1-9"), &[excluded("db3")]), PROMOTE);
-    assert!(matches!(decide(&open(1, "db2 db3", ""), survivor("db2", "0-1-9"), &[excluded("db3")]), Verdict::Refuse(_)));
+    assert!(matches!(
+        decide(&open(1, "db2 db3", ""), survivor("db2", "0-1-9"), &[excluded("db3")]),
+        Verdict::Refuse(_)
+    ));
     assert!(refusal(decide(&open(1, "db2", ""), excluded("db2"), &[])).contains("SQL thread"));
 }
 
 #[test]
 fn the_one_with_the_most_is_fetched_from_and_any_that_has_something_else() {
     let record = open(1, "db2 db3 db4", "");
-    let fetch = |mine, third, fourth| decide(&record, survivor("db2", mine), &[survivor("db3", third), survivor("db4", fourth)]);
+    let fetch = |mine, third, fourth| {
+        decide(&record, survivor("db2", mine), &[survivor("db3", third), survivor("db4", fourth)])
+    };
     assert_eq!(fetch("0-1-7", "0-1-8", "0-1-9"), Verdict::FetchFrom("db4".into()));
     assert_eq!(fetch("0-1-9", "0-1-8", "0-1-9"), PROMOTE);
     // Several domains: each has something, so it is fetched from one after the other.
@@ -168,14 +179,16 @@ fn mysql_sets_of_ten_thousand_intervals_and_tags_are_told_apart_by_one_transacti
 
 #[test]
 fn a_cluster_in_which_nobody_was_promoted_yet_takes_who_has_everything() {
-    let verdict = |mine, other| elect_in_all_orders(None, &survivor("db1", mine), &[survivor("db2", other)], &[], false);
+    let verdict =
+        |mine, other| elect_in_all_orders(None, &survivor("db1", mine), &[survivor("db2", other)], &[], false);
     assert_eq!(verdict("", ""), PROMOTE);
     assert_eq!(verdict("0-1-1", "0-1-4"), Verdict::FetchFrom("db2".into()));
 }
 
 #[test]
 fn who_has_as_much_is_a_member_of_the_new_epoch_and_who_has_less_may_acknowledge() {
-    let survivors = [survivor("db2", "0-1-9"), survivor("db3", "0-1-8"), excluded("db4"), survivor("db5", "0-1-9,7-7-7")];
+    let survivors =
+        [survivor("db2", "0-1-9"), survivor("db3", "0-1-8"), excluded("db4"), survivor("db5", "0-1-9,7-7-7")];
     let set = found_set(&maria("0-1-9"), &survivors, 1);
     assert_eq!((names(&set.members), names(&set.joining), set.acks), ("db2".into(), "db3".into(), 1));
     assert_eq!(found_set(&maria("0-1-9"), &[], 1).acks, 0);

@@ -10,22 +10,29 @@ use crate::gtid::{GtidSet, mariadb, mysql};
 /// # Errors
 /// A record whose base cannot be read.
 pub fn find_errant(executed: &GtidSet, record: &Record) -> Result<Option<String>, String> {
-    let (base, own) = history(record);
+    let (base, writer) = history(record);
     Ok(match executed {
         GtidSet::MySql(executed) => {
             let extra = executed.minus(&mysql::Set::parse(base).map_err(|error| error.to_string())?);
-            let extra = own.map_or(extra.clone(), |uuid| extra.without_source(uuid));
+            let extra = match writer {
+                Writer::Server(uuid) => extra.without_source(uuid),
+                Writer::Nobody | Writer::Unknown => extra,
+            };
             (!extra.is_empty()).then(|| extra.to_string())
         }
         GtidSet::MariaDb(executed) => {
             let base = mariadb::Position::parse(base).map_err(|error| error.to_string())?;
-            let server = own.and_then(|server| server.parse::<u32>().ok());
+            let is_foreign = |server: u32| match writer {
+                Writer::Server(own) => own.parse::<u32>().is_ok_and(|own| own != server),
+                Writer::Nobody => true,
+                Writer::Unknown => false,
+            };
             let errant = executed.domains().filter_map(|domain| executed.last_in(domain)).find(|last| {
                 let known = base.last_in(last.domain);
                 let is_beyond = known.is_none_or(|known| last.sequence > known.sequence);
                 let is_other =
                     known.is_some_and(|known| last.sequence == known.sequence && last.server != known.server);
-                is_other || (is_beyond && server.is_some_and(|server| last.server != server))
+                is_other || (is_beyond && is_foreign(last.server))
             });
             errant.map(|last| format!("up to {last}"))
         }
@@ -34,11 +41,21 @@ pub fn find_errant(executed: &GtidSet, record: &Record) -> Result<Option<String>
 
 /// What everybody may have: a position, and all that one server wrote since. After a clean closing nothing was written any
 /// more.
-fn history(record: &Record) -> (&str, Option<&str>) {
+fn history(record: &Record) -> (&str, Writer<'_>) {
     match (record.state, &record.last) {
-        (State::Closed, Some(last)) => (last, None),
-        _ => (&record.base, record.uuid.as_deref()),
+        (State::Closed, Some(last)) => (last, Writer::Nobody),
+        _ => (&record.base, record.uuid.as_deref().map_or(Writer::Unknown, Writer::Server)),
     }
+}
+
+/// Who wrote what is beyond a position and belongs to the history all the same.
+enum Writer<'a> {
+    /// The server of this identity.
+    Server(&'a str),
+    /// Nobody wrote anything more.
+    Nobody,
+    /// The record does not say who.
+    Unknown,
 }
 
 #[cfg(test)]
@@ -51,8 +68,7 @@ mod tests {
     const B: &str = "bbbbbbbb-0000-0000-0000-000000000002";
 
     fn errant(executed: &str) -> Option<String> {
-        let record =
-            Record { uuid: Some(B.into()), base: format!("{A}:1-100,{B}:1-5"), ..open(1, "", "") };
+        let record = Record { uuid: Some(B.into()), base: format!("{A}:1-100,{B}:1-5"), ..open(1, "", "") };
         find_errant(&GtidSet::parse_mysql(executed).expect("valid"), &record).expect("decidable")
     }
 
@@ -87,8 +103,10 @@ mod tests {
 
     #[test]
     fn what_a_primary_has_beyond_the_position_with_which_it_was_closed_is_its_own() {
-        let record = Record { state: State::Closed, last: Some("0-2-150".into()), base: "0-1-100".into(), ..open(1, "", "") };
-        let is_errant = |set| find_errant(&GtidSet::parse_mariadb(set).expect("valid"), &record).expect("decidable").is_some();
+        let record =
+            Record { state: State::Closed, last: Some("0-2-150".into()), base: "0-1-100".into(), ..open(1, "", "") };
+        let is_errant =
+            |set| find_errant(&GtidSet::parse_mariadb(set).expect("valid"), &record).expect("decidable").is_some();
         assert!(is_errant("0-2-151") && !is_errant("0-2-150") && !is_errant("0-1-90"));
     }
 

@@ -164,9 +164,8 @@ impl Keeper {
             return Some(Step::Note(self.note + 1));
         }
         let proven = rest.iter().filter(|instance| self.has_note(instance, seen)).count() as u32;
-        (proven >= acks).then(|| {
-            Step::Write(InSync { acks, members: stay(&sync.members), joining: stay(&sync.joining) })
-        })
+        (proven >= acks)
+            .then(|| Step::Write(InSync { acks, members: stay(&sync.members), joining: stay(&sync.joining) }))
     }
 
     /// Makes members of those that have everything, promises more acknowledgements, and enters those that ask.

@@ -129,7 +129,8 @@ impl Record {
             State::Open => "open",
             State::Closed => "closed",
         };
-        let mut words = vec![format!("epoch={}", self.epoch), format!("state={state}"), format!("primary={}", self.primary)];
+        let mut words =
+            vec![format!("epoch={}", self.epoch), format!("state={state}"), format!("primary={}", self.primary)];
         words.extend(self.uuid.iter().map(|uuid| format!("uuid={uuid}")));
         words.extend(self.sync.iter().map(InSync::to_string));
         words.extend(self.risk.iter().map(|risk| format!("risk={}", in_one_word(risk, "_"))));
@@ -214,7 +215,7 @@ pub mod tests {
         Instance { node: node.into(), life: life.into() }
     }
 
-    pub fn instances(text: &str) -> Instances {
+    pub(in super::super) fn instances(text: &str) -> Instances {
         text.split_whitespace().map(instance).collect()
     }
 

@@ -133,12 +133,11 @@ impl Work<'_> {
 
     /// What is to be seen of the replicas.
     fn look(&mut self, record: &Record, sync: &InSync, wanted: SemiSync) -> Result<Seen> {
-        let status = semisync::read(self.session)?;
-        let status = status.context("the server has no semi-synchronous replication (is its plugin installed?)")?;
-        let source = status.source;
+        let source = semisync::read(self.session)?.source;
+        let source = source.context("the server has no semi-synchronous replication (is its plugin installed?)")?;
         let connected = semisync::connected_replicas(self.session)?;
         let mut seen = Seen {
-            server: if source.active { source.acks } else { 0 },
+            server: if source.weakness(1).is_none() { u32::try_from(source.acks).unwrap_or(u32::MAX) } else { 0 },
             floor: u32::from(wanted.degrade.is_none()),
             ..Seen::default()
         };
@@ -225,17 +224,22 @@ impl Work<'_> {
 
     fn set_server(&mut self, acks: u32) -> Result<()> {
         log::info!("the server now waits for {acks} acknowledgements");
-        if acks == 0 { semisync::source_off(self.session) } else { semisync::source_on(self.session, acks) }
+        if acks == 0 {
+            semisync::source_off(self.session)?
+        } else {
+            semisync::source_on(self.session, acks.into())?
+        };
+        Ok(())
     }
 
     /// Ends a replica's connection. Where it is not known which one is its, all are ended: the others are back at once.
     fn cut(&mut self, name: &str) -> Result<()> {
         let view = self.cluster.view(self.node.deadline)?;
         let addresses = resolve(&self.node.source_at(name, &view).host);
-        let ended = semisync::end_receivers_from(self.session, &addresses)?;
+        let ended = semisync::end_receivers_from(self.session, &addresses, self.node.deadline)?;
         log::info!("ended the connection of {name} ({ended} of its address)");
         if ended == 0 {
-            semisync::end_all_receivers(self.session)?;
+            semisync::end_all_receivers(self.session, self.node.deadline)?;
         }
         Ok(())
     }

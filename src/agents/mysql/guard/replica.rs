@@ -36,19 +36,19 @@ pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
     }
     let me = node.instance()?;
     let may = may_acknowledge(&me, Some(&call));
-    let Some(semi_sync) = semisync::read(&mut session)? else { return Ok(CALM) };
-    match (may, semi_sync.replica.enabled) {
+    let Some(side) = semisync::read(&mut session)?.replica else { return Ok(CALM) };
+    match (may, side.enabled) {
         (true, false) => {
             log::info!("in the in-sync set of {primary}: acknowledges from now on");
-            semisync::replica_on(&mut session)?;
+            semisync::replica_on(&mut session, node.deadline)?;
         }
         (false, true) => {
             log::info!("not in the in-sync set of {primary}: does not acknowledge");
-            semisync::replica_off(&mut session)?;
+            semisync::replica_off(&mut session, node.deadline)?;
         }
         _ => {}
     }
-    let is_on = semisync::read(&mut session)?.is_some_and(|now| now.replica.active);
+    let is_on = semisync::read(&mut session)?.replica.is_some_and(|side| side.active);
     memory.noted = noted(&replicate::received(&mut session)?, &call, memory.noted);
     let answer = Answer {
         epoch: call.epoch,
