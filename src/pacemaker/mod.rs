@@ -140,7 +140,9 @@ impl Cluster {
     /// When the tool fails; that nobody told anything is no error.
     pub fn told(&self, name: &str, deadline: Deadline) -> Result<BTreeMap<String, String>> {
         let answer = exec::run("attrd_updater", &["--private", "--query", "--all", "--name", name], None, deadline)?;
-        if answer.code().is_some_and(|code| NO_SUCH.contains(&code)) {
+        // 3.0.3 says it with CRM_EX_CONFIG, which stands for other things as well.
+        let is_unknown = answer.stderr.contains("attribute does not exist");
+        if is_unknown || answer.code().is_some_and(|code| NO_SUCH.contains(&code)) {
             return Ok(BTreeMap::new());
         }
         Ok(parse::told(&answer.success()?))

@@ -79,7 +79,10 @@ fn reload(bed: &Bed) -> Result<()> {
     ensure!(pids(bed)? == before, "a server was restarted for a parameter that needs no restart");
     for name in bed.others(&primary) {
         let status = bed.attribute(name, "p_db-status")?.unwrap_or_default();
-        ensure!(status == format!("replica of {address}"), "{name} does not use the node attribute: {status}");
+        ensure!(
+            status.starts_with(&format!("replica of {address}")),
+            "{name} does not use the node attribute: {status}"
+        );
     }
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;

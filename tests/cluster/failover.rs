@@ -77,7 +77,7 @@ fn power_off(bed: &Bed) -> Result<()> {
     bed.lab().heal()?;
     let status = bed.wait(&format!("{primary} says what it is"), WHOLE, || {
         let status = bed.attribute(&primary, "p_db-status")?.unwrap_or_default();
-        let is_settled = status == format!("replica of {successor}") || status.starts_with("excluded: ");
+        let is_settled = status.starts_with(&format!("replica of {successor}")) || status.starts_with("excluded: ");
         Ok(is_settled.then_some(status))
     })?;
     println!("{primary}: {status}");

@@ -10,8 +10,8 @@ use super::decide::election::{Election, Survivor, Verdict, elect, found_set};
 use super::decide::position::Told;
 use super::decide::record::{InSync, Instance, Record, State, names, next_epoch};
 use super::node::Node;
-use super::publish::{Standing, publish};
-use super::review::{out_of_it, position_attribute, unfit};
+use super::publish::{REPLICA, Standing, TARGET, publish};
+use super::review::{out_of_it, own_score, position_attribute, unfit};
 use super::{guard, replicate};
 use crate::deadline::Deadline;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
@@ -29,8 +29,26 @@ const SURVIVORS: Duration = Duration::from_secs(15);
 /// So long it is waited for one that is not needed.
 const STRANGERS: Duration = Duration::from_secs(2);
 
-/// Runs the action.
+/// Runs the action. A planned move that fails is over: the old primary, whose score is higher again then, goes on.
 pub fn promote(node: &Node) -> Outcome {
+    let outcome = run(node);
+    if outcome.is_err()
+        && let Err(error) = give_up_move(node)
+    {
+        log::warn!("{error:#}");
+    }
+    outcome
+}
+
+fn give_up_move(node: &Node) -> Result<()> {
+    let (Some(cluster), Some(view)) = (&node.cluster, node.view()?) else { return Ok(()) };
+    if own_score(cluster, &view) == Some(TARGET) {
+        cluster.set_score(REPLICA, node.deadline)?;
+    }
+    Ok(())
+}
+
+fn run(node: &Node) -> Outcome {
     let Some(daemon) = node.daemon() else {
         return Err(OcfError::generic("the server is not running, and is not started by a promotion").into());
     };

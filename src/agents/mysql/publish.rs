@@ -9,6 +9,9 @@ use crate::pacemaker::{Score, View};
 
 /// The score of the primary.
 pub const PRIMARY: Score = Score::Value(1000);
+/// What an operator (or `rustha switchover`) raises the score of a planned move's target to: above the primary's, so that
+/// no constraint is needed that would be left behind. It stays until the move is done or has failed.
+pub const TARGET: Score = Score::Value(2000);
 /// The score of a replica that may be promoted.
 pub const REPLICA: Score = Score::Value(100);
 /// The score of the one that goes first when nobody is promoted.

@@ -14,7 +14,7 @@ use super::decide::health::{self, Facts};
 use super::decide::position::Told;
 use super::decide::record::{Instance, Place, Record, State, next_epoch};
 use super::node::Node;
-use super::publish::{FIRST, REPLICA, Standing, publish};
+use super::publish::{FIRST, REPLICA, Standing, TARGET, publish};
 use super::replicate;
 use crate::gtid::GtidSet;
 use crate::ocf::exit::OcfError;
@@ -65,7 +65,10 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
         other => other,
     };
     Ok(match verdict {
-        health::Verdict::Eligible { status, readable } => in_sync(node, record.as_ref(), primary, status, readable)?,
+        health::Verdict::Eligible { status, readable } => {
+            let standing = in_sync(node, record.as_ref(), primary, status, readable)?;
+            keep_target(node, view, standing)
+        }
         health::Verdict::Excluded(why) => Standing::excluded(&why),
         health::Verdict::Attach => Standing::excluded(&format!("it does not stay attached to {}", source.host)),
     })
@@ -88,6 +91,12 @@ fn in_sync(node: &Node, record: Option<&Record>, primary: &str, status: String, 
         (Score::Never, "not in sync yet")
     };
     Ok(Standing { score: Some(score), status: format!("{status}, {place}"), readable })
+}
+
+/// The target of a planned move stays it, as long as it may be promoted at all.
+fn keep_target(node: &Node, view: &View, standing: Standing) -> Standing {
+    let is_target = node.cluster.as_ref().and_then(|cluster| own_score(cluster, view)) == Some(TARGET);
+    if is_target && standing.score == Some(REPLICA) { Standing { score: Some(TARGET), ..standing } } else { standing }
 }
 
 /// This instance's place in the in-sync set of a primary.
@@ -177,7 +186,7 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
     if let Err(why) = unled.decide_right(&others) {
         return Ok(Standing::excluded(&why));
     }
-    if status.is_some() && own == Some(REPLICA) {
+    if status.is_some() && matches!(own, Some(score) if score == REPLICA || score == TARGET) {
         // It was a good replica when its primary went: it stays a candidate.
         return Ok(Standing { score: own, status: "replica, its primary is gone".into(), readable: false });
     }
@@ -287,7 +296,7 @@ impl Unled<'_> {
     }
 }
 
-fn own_score(cluster: &Cluster, view: &View) -> Option<Score> {
+pub fn own_score(cluster: &Cluster, view: &View) -> Option<Score> {
     let text = view.attribute(&cluster.node, &cluster.score_attribute())?;
     if text == Score::Never.to_string() { Some(Score::Never) } else { text.parse().ok().map(Score::Value) }
 }
