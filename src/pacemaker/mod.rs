@@ -176,15 +176,23 @@ impl Cluster {
     /// and 3.0.3).
     ///
     /// # Errors
-    /// When it cannot be written, or is not confirmed by the deadline. It may then have been written all the same.
+    /// When it cannot be written, or is not confirmed by the deadline. It may then have been written all the same. Where
+    /// it cannot be confirmed anyway, nothing is written.
     pub fn write_record(&self, value: &str, view: &View, deadline: Deadline) -> Result<()> {
-        if !view.quorate {
-            bail!("this part of the cluster has no quorum");
-        }
+        ensure_majority(view)?;
         let name = self.record_name();
         let xml = parse::print_pair(PROPERTY_SET, &name, value);
         let args = ["--modify", "--allow-create", "--scope", "crm_config", "--xml-pipe"];
         exec::run("cibadmin", &args, Some(&xml), deadline)?.success()?;
+        self.confirm_record(value, view, deadline)
+    }
+
+    /// Makes certain that this record is the cluster's, and not only this node's.
+    ///
+    /// # Errors
+    /// When it is not confirmed by the deadline.
+    pub fn confirm_record(&self, value: &str, view: &View, deadline: Deadline) -> Result<()> {
+        ensure_majority(view)?;
         self.confirm(value, view, deadline)?;
         let quorum = exec::run("crm_node", &["--quorum"], None, deadline)?.success()?;
         if quorum.trim() != "1" {
@@ -195,7 +203,7 @@ impl Cluster {
 
     /// Waits until enough nodes have this record.
     fn confirm(&self, value: &str, view: &View, deadline: Deadline) -> Result<()> {
-        let majority = view.configured.saturating_sub(view.gone.len()) / 2 + 1;
+        let majority = majority(view);
         let deadline = deadline.at_most(CONFIRMATION);
         let mut left: Vec<&String> = view.online.iter().collect();
         let mut confirmed = 0;
@@ -228,6 +236,25 @@ impl Cluster {
     fn record_name(&self) -> String {
         format!("{}-record", self.resource)
     }
+}
+
+/// How many nodes must have a record: more than half of those that may still be anywhere. In a cluster of two that is both,
+/// unless one is fenced or has left.
+fn majority(view: &View) -> usize {
+    view.configured.saturating_sub(view.gone.len()) / 2 + 1
+}
+
+fn ensure_majority(view: &View) -> Result<()> {
+    let (online, majority) = (view.online.len(), majority(view));
+    if !view.quorate {
+        bail!("this part of the cluster has no quorum");
+    }
+    if online < majority {
+        bail!(
+            "{online} nodes are online and {majority} are needed: the others must come back, be fenced, or be shut down"
+        );
+    }
+    Ok(())
 }
 
 fn ignore_missing(finished: Finished) -> Result<()> {

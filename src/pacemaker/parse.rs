@@ -15,7 +15,7 @@ pub struct View {
     pub unmanaged: bool,
     /// Nodes that are members of the cluster.
     pub online: Vec<String>,
-    /// Nodes that provably run nothing: they left cleanly, or were fenced.
+    /// Nodes that are provably not in any part of the cluster: they left cleanly, or were fenced.
     pub gone: Vec<String>,
     /// How many nodes are configured.
     pub configured: usize,
@@ -41,6 +41,12 @@ impl View {
     pub fn promoted(&self) -> Vec<&str> {
         let promoted = self.instances.iter().filter(|(_, role)| **role == Role::Promoted);
         promoted.map(|(node, _)| node.as_str()).collect()
+    }
+
+    /// The nodes on which no instance runs for certain: they are gone, or the cluster has none there.
+    pub fn without_instance(&self) -> Vec<String> {
+        let idle = self.online.iter().filter(|node| !self.instances.contains_key(*node));
+        idle.chain(&self.gone).cloned().collect()
     }
 
     /// The value of a node's attribute.

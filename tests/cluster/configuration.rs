@@ -15,6 +15,7 @@ pub const ALL: &[Scenario] = &[
         roots: &[Root::Deb12, Root::Deb13, Root::Sid],
         long: false,
         nodes: 3,
+        fencing: false,
         run: pcs,
     },
     Scenario {
@@ -23,6 +24,7 @@ pub const ALL: &[Scenario] = &[
         roots: &[Root::Deb12, Root::Sid],
         long: false,
         nodes: 3,
+        fencing: false,
         run: secret,
     },
     Scenario {
@@ -31,6 +33,7 @@ pub const ALL: &[Scenario] = &[
         roots: &[Root::Deb12, Root::Sid],
         long: false,
         nodes: 3,
+        fencing: false,
         run: reload,
     },
     Scenario {
@@ -39,6 +42,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 3,
+        fencing: false,
         run: drop_in,
     },
 ];

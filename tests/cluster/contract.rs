@@ -11,7 +11,7 @@ const ON: &[Root] = &[Root::Deb12, Root::Sid];
 const AGENT: &str = "/usr/lib/ocf/resource.d/rustha/mysql";
 
 const fn contract(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
-    Scenario { name, about, roots: ON, long: false, nodes: 1, run }
+    Scenario { name, about, roots: ON, long: false, nodes: 1, fencing: false, run }
 }
 
 pub const ALL: &[Scenario] = &[

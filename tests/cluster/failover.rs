@@ -15,6 +15,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 3,
+        fencing: false,
         run: kill_daemon,
     },
     Scenario {
@@ -23,6 +24,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 3,
+        fencing: false,
         run: hang_daemon,
     },
     Scenario {
@@ -31,6 +33,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 3,
+        fencing: false,
         run: power_off,
     },
 ];

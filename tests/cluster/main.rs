@@ -4,6 +4,7 @@
 mod cold_start;
 mod configuration;
 mod contract;
+mod durability;
 mod failover;
 mod maintenance;
 mod replicas;
@@ -22,6 +23,7 @@ const ALL: &[&[Scenario]] = &[
     server::ALL,
     cold_start::ALL,
     failover::ALL,
+    durability::ALL,
     switchover::ALL,
     replicas::ALL,
     maintenance::ALL,

@@ -15,6 +15,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 3,
+        fencing: false,
         run: broken_replica,
     },
     Scenario {
@@ -23,6 +24,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 3,
+        fencing: false,
         run: writable_replica,
     },
 ];

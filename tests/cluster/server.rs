@@ -16,6 +16,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 1,
+        fencing: false,
         run: start_fails,
     },
     Scenario {
@@ -24,6 +25,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 1,
+        fencing: false,
         run: start_killed,
     },
     Scenario {
@@ -32,6 +34,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 1,
+        fencing: false,
         run: hangs,
     },
     Scenario {
@@ -40,6 +43,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 1,
+        fencing: false,
         run: slow,
     },
     Scenario {
@@ -48,6 +52,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 1,
+        fencing: false,
         run: busy,
     },
     Scenario {
@@ -56,6 +61,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 1,
+        fencing: false,
         run: conventions,
     },
 ];

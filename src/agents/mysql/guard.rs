@@ -156,9 +156,19 @@ fn state_file(node: &Node) -> PathBuf {
     node.run_dir.join(format!("rustha-{}.insync", node.resource))
 }
 
-/// Keeps the confirmed set for the monitor, which then needs to ask nobody.
-pub fn write_state(node: &Node, sync: Option<&InSync>) {
-    let text = sync.map(InSync::to_string).unwrap_or_default();
+/// What the primary's monitor says, without having to ask anybody.
+pub struct Kept {
+    /// The set that was confirmed last.
+    pub sync: InSync,
+    /// What was risked with the promotion.
+    pub risk: Option<String>,
+    /// For how long it has been so.
+    pub age: Duration,
+}
+
+/// Keeps what was confirmed for the monitor.
+pub fn write_state(node: &Node, sync: Option<&InSync>, risk: Option<&str>) {
+    let text = sync.map(|sync| format!("{sync}\n{}", risk.unwrap_or_default())).unwrap_or_default();
     if fs::read_to_string(state_file(node)).is_ok_and(|known| known == text) {
         return;
     }
@@ -167,12 +177,17 @@ pub fn write_state(node: &Node, sync: Option<&InSync>) {
     }
 }
 
-/// The set that was confirmed last, and for how long it has been that.
-pub fn read_state(node: &Node) -> Option<(InSync, Duration)> {
+/// What was kept; `None` where semi-sync is not managed.
+pub fn read_state(node: &Node) -> Option<Kept> {
     let path = state_file(node);
-    let sync = InSync::parse(&fs::read_to_string(&path).ok()?)?;
+    let text = fs::read_to_string(&path).ok()?;
+    let (sync, risk) = text.split_once('\n')?;
     let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
-    Some((sync, SystemTime::now().duration_since(written).unwrap_or_default()))
+    Some(Kept {
+        sync: InSync::parse(sync)?,
+        risk: (!risk.is_empty()).then(|| risk.to_string()),
+        age: SystemTime::now().duration_since(written).unwrap_or_default(),
+    })
 }
 
 /// Forgets it: this instance is no primary any more.

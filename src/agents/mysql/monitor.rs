@@ -140,8 +140,8 @@ fn primary(node: &Node) -> Outcome {
         return Ok(ExitCode::RunningPromoted);
     };
     let has_others = node.clone_max.is_some_and(|most| most > 1);
-    if has_others && sync.acks < wanted.acks && *age >= TRANSIENT {
-        log::warn!("degraded: each write is on {} replicas, and not on {}", sync.acks, wanted.acks);
+    if has_others && kept.sync.acks < wanted.acks && kept.age >= TRANSIENT {
+        log::warn!("degraded: each write is on {} replicas, and not on {}", kept.sync.acks, wanted.acks);
         return Ok(ExitCode::DegradedPromoted);
     }
     Ok(ExitCode::RunningPromoted)

@@ -130,7 +130,7 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
             record: record.as_ref(),
             me: &me,
             survivors: &heard.survivors,
-            gone: &heard.view.gone,
+            gone: &heard.view.without_instance(),
             may_risk: node.config.prefers_availability && heard.view.fencing,
         });
         match verdict {
@@ -243,7 +243,7 @@ fn claim(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Prom
     if let Some(risk) = &promotion.risk {
         log::error!("promoted at a risk (durability=available): {risk}");
     }
-    guard::write_state(node, promotion.sync.as_ref());
+    guard::write_state(node, promotion.sync.as_ref(), promotion.risk.as_deref());
     Ok(())
 }
 

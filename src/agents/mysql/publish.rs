@@ -1,9 +1,8 @@
 //! What the cluster and its operators are told about an instance: promotion score, state in words, readable or not.
 //! Written only where it differs from what the cluster already has.
 
-use std::time::Duration;
-
-use super::decide::record::{InSync, names};
+use super::decide::record::names;
+use super::guard::Kept;
 use super::node::Node;
 use crate::pacemaker::{Score, View};
 
@@ -29,15 +28,19 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The primary's, with the in-sync set and for how long it has been that, if it is managed.
-    pub fn primary(kept: Option<&(InSync, Duration)>) -> Self {
-        let status = match kept {
+    /// The primary's, with the in-sync set if that is managed.
+    pub fn primary(kept: Option<&Kept>) -> Self {
+        let sync = kept.map(|kept| &kept.sync);
+        let mut status = match sync {
             None => "primary".into(),
-            Some((sync, _)) if sync.acks == 0 => {
+            Some(sync) if sync.acks == 0 => {
                 format!("primary, alone: what is written now is lost with it (joining: {})", names(&sync.joining))
             }
-            Some((sync, _)) => format!("primary, each write also on {} of {}", sync.acks, names(sync.all())),
+            Some(sync) => format!("primary, each write also on {} of {}", sync.acks, names(sync.all())),
         };
+        if let Some(risk) = kept.and_then(|kept| kept.risk.as_ref()) {
+            status += &format!("; promoted at a risk: {risk}");
+        }
         Self { score: Some(PRIMARY), status, readable: true }
     }
 

@@ -231,11 +231,12 @@ impl Unled<'_> {
             let life = known.map_or_else(String::new, |one| one.life.clone());
             survivors.push(Survivor { instance: Instance { node: name.clone(), life }, has: self.me.has.clone() });
         }
+        let gone = self.view.without_instance();
         let election = Election {
             record: self.record,
             me: &self.me,
             survivors: &survivors,
-            gone: &self.view.gone,
+            gone: &gone,
             may_risk: self.node.config.prefers_availability && self.view.fencing,
         };
         match elect(&election) {

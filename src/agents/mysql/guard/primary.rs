@@ -82,6 +82,16 @@ fn read_record(node: &Node, cluster: &Cluster, memory: &mut Memory) -> Result<Op
         (Err(error), _) => return Err(error),
     };
     let mine = read.filter(|record| record.primary == cluster.node && record.state == State::Open);
+    let is_known = match (&memory.record, &mine) {
+        (Some((known, _)), Some(mine)) => known == mine,
+        _ => false,
+    };
+    if let Some(mine) = mine.as_ref().filter(|_| !is_known) {
+        // It may be what an earlier write left here only, which was never confirmed.
+        memory.keeper = None;
+        let confirmed = cluster.confirm_record(&mine.to_string(), &cluster.view(node.deadline)?, node.deadline);
+        confirmed.context("the record of the in-sync set is not the cluster's")?;
+    }
     memory.record = mine.clone().map(|record| (record, Instant::now()));
     Ok(mine)
 }
@@ -120,7 +130,7 @@ impl Work<'_> {
                 Step::Rest => {
                     self.memory.keeper = Some(keeper);
                     self.tell(&record)?;
-                    write_state(self.node, record.sync.as_ref());
+                    write_state(self.node, record.sync.as_ref(), record.risk.as_deref());
                     return Ok(if is_settled { CALM } else { BUSY });
                 }
             }
@@ -215,7 +225,7 @@ impl Work<'_> {
             ),
             None => log::warn!("semi-sync is not managed: nothing is promised"),
         }
-        write_state(self.node, next.sync.as_ref());
+        write_state(self.node, next.sync.as_ref(), next.risk.as_deref());
         if !view.unmanaged {
             publish(self.node, &view, &Standing::primary(super::read_state(self.node).as_ref()));
         }

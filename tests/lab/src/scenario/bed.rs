@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::crm_mon::{Role, View, parse_view};
 use crate::deadline::Deadline;
+use crate::fault::Fault;
 use crate::lab::Lab;
 use crate::ledger::{self, FinalData, Ledger, Options, Sink, Verdict, timeline::Printer};
 use crate::node::Node;
@@ -77,9 +78,17 @@ impl Bed {
 
     /// The same with this replaced by that in the README's commands.
     pub fn standard_configuration_with(&self, this: &str, that: &str) -> Result<String> {
-        let commands = read_commands(Tool::Crm)?;
-        ensure!(commands.contains(this), "the README's commands do not contain {this}");
-        run_commands(&self.lab, &commands.replace(this, that))?;
+        self.standard_configuration_with_all(&[(this, that)])
+    }
+
+    /// The same with each of these pairs.
+    pub fn standard_configuration_with_all(&self, pairs: &[(&str, &str)]) -> Result<String> {
+        let mut commands = read_commands(Tool::Crm)?;
+        for (this, that) in pairs {
+            ensure!(commands.contains(this), "the README's commands do not contain {this}");
+            commands = commands.replace(this, that);
+        }
+        run_commands(&self.lab, &commands)?;
         self.wait_healthy(Duration::from_secs(90)).context("after the README's commands")
     }
 
@@ -155,6 +164,53 @@ impl Bed {
         let output = self.whole_node()?.exec(&argv, LOOK)?;
         let value = output.stdout.trim();
         Ok((output.status.success() && !value.is_empty()).then(|| value.to_owned()))
+    }
+
+    /// Waits until an instance says this of itself (`p_db-status`); all that it says.
+    pub fn wait_status(&self, node: &str, part: &str, time: Duration) -> Result<String> {
+        let name = format!("{RESOURCE}-status");
+        let mut last = String::new();
+        let status = self.wait(&format!("{node} says '{part}'"), time, || {
+            last = self.attribute(node, &name)?.unwrap_or_default();
+            Ok(last.contains(part).then(|| last.clone()))
+        });
+        status.with_context(|| format!("it says '{last}'"))
+    }
+
+    /// The resource's record in the cluster's configuration.
+    pub fn record(&self) -> Result<String> {
+        let path = format!("//nvpair[@name='{RESOURCE}-record']/@value");
+        self.whole_node()?.run(&["cibadmin", "--query", "--xpath", &path])
+    }
+
+    /// Ends an instance as a crash does, and keeps the cluster from starting it again; its node stays a member, so that
+    /// the others keep quorum. [`Bed::bring_back`] lets it start.
+    pub fn take_away(&self, node: &str) -> Result<()> {
+        self.lab.fault(Fault::KillDaemon, node)?;
+        self.whole_node()?.run(&["crm_standby", "--node", node, "--update", "on"]).map(drop)
+    }
+
+    /// Lets the cluster use a node again.
+    pub fn bring_back(&self, node: &str) -> Result<()> {
+        let whole = self.whole_node()?;
+        whole.run(&["crm_resource", "--cleanup", "--resource", RESOURCE])?;
+        whole.run(&["crm_standby", "--node", node, "--delete"]).map(drop)
+    }
+
+    /// Waits until every instance that runs is the primary, in sync with it, or kept out for transactions of its own that
+    /// a crash left it with. Returns the nodes that have everything.
+    pub fn wait_settled(&self, time: Duration) -> Result<Vec<String>> {
+        self.wait("every instance in sync or diverged", time, || {
+            let mut whole = Vec::new();
+            for (node, role) in self.instances()? {
+                let status = self.attribute(&node, &format!("{RESOURCE}-status"))?.unwrap_or_default();
+                let is_diverged = status.contains("not in the history") || status.contains("diverged");
+                let is_whole = role == Role::Promoted || status.ends_with(", in sync");
+                ensure!(is_whole || is_diverged, "{node}: {status}");
+                whole.extend(is_whole.then_some(node));
+            }
+            Ok(Some(whole))
+        })
     }
 
     /// Waits until another node's instance than this one's is promoted; returns that node.

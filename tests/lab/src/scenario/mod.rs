@@ -28,6 +28,8 @@ pub struct Scenario {
     pub long: bool,
     /// How many nodes its lab has.
     pub nodes: usize,
+    /// Whether they can switch each other off.
+    pub fencing: bool,
     /// What happens.
     pub run: fn(&Bed) -> Result<()>,
 }

@@ -49,7 +49,7 @@ fn run(all: &[Scenario]) -> Result<()> {
 fn play(scenario: &Scenario, root: Root, lab: &str) -> Result<()> {
     // Whoever plays this takes the lab down; when it is gone, nobody would end this process.
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to end with the caller")?;
-    let options = UpOptions { name: lab.into(), nodes: scenario.nodes, root, fencing: false };
+    let options = UpOptions { name: lab.into(), nodes: scenario.nodes, root, fencing: scenario.fencing };
     let bed = Bed::new(Lab::up(&options)?);
     println!("the lab {lab} is up: {} nodes on {root}", scenario.nodes);
     (scenario.run)(&bed)
@@ -88,6 +88,7 @@ mod tests {
             roots: &[Root::Deb12, Root::Sid],
             long: true,
             nodes: 3,
+            fencing: false,
             run: |_| Ok(()),
         };
         let listed = parse_list(&line(&scenario)).unwrap().remove(0);
