@@ -136,7 +136,7 @@ fn primary(node: &Node) -> Outcome {
     let _ = fs::remove_file(closed_file(node));
     let kept = guard::read_state(node);
     tell(node, &Standing::primary(kept.as_ref()));
-    let (Some(wanted), Some((sync, age))) = (node.config.semi_sync, &kept) else {
+    let (Some(wanted), Some(kept)) = (node.config.semi_sync, kept) else {
         return Ok(ExitCode::RunningPromoted);
     };
     let has_others = node.clone_max.is_some_and(|most| most > 1);
