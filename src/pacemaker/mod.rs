@@ -203,7 +203,7 @@ impl Cluster {
 
     /// Waits until enough nodes have this record.
     fn confirm(&self, value: &str, view: &View, deadline: Deadline) -> Result<()> {
-        let majority = majority(view);
+        let majority = view.majority();
         let deadline = deadline.at_most(CONFIRMATION);
         let mut left: Vec<&String> = view.online.iter().collect();
         let mut confirmed = 0;
@@ -238,23 +238,8 @@ impl Cluster {
     }
 }
 
-/// How many nodes must have a record: more than half of those that may still be anywhere. In a cluster of two that is both,
-/// unless one is fenced or has left.
-fn majority(view: &View) -> usize {
-    view.configured.saturating_sub(view.gone.len()) / 2 + 1
-}
-
 fn ensure_majority(view: &View) -> Result<()> {
-    let (online, majority) = (view.online.len(), majority(view));
-    if !view.quorate {
-        bail!("this part of the cluster has no quorum");
-    }
-    if online < majority {
-        bail!(
-            "{online} nodes are online and {majority} are needed: the others must come back, be fenced, or be shut down"
-        );
-    }
-    Ok(())
+    view.lacks_majority().map_or(Ok(()), |why| Err(anyhow::Error::msg(why)))
 }
 
 fn ignore_missing(finished: Finished) -> Result<()> {

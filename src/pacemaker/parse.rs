@@ -43,6 +43,23 @@ impl View {
         promoted.map(|(node, _)| node.as_str()).collect()
     }
 
+    /// How many nodes must have a record: more than half of those that may still be anywhere. In a cluster of two that is
+    /// both, unless one is fenced or has left.
+    pub fn majority(&self) -> usize {
+        self.configured.saturating_sub(self.gone.len()) / 2 + 1
+    }
+
+    /// Why nothing can be written that the whole cluster has to agree with, if it cannot.
+    pub fn lacks_majority(&self) -> Option<String> {
+        if !self.quorate {
+            return Some("this part of the cluster has no quorum".into());
+        }
+        let (online, majority) = (self.online.len(), self.majority());
+        let why =
+            format!("{online} of {majority} nodes are online: the others must come back, be fenced, or be shut down");
+        (online < majority).then_some(why)
+    }
+
     /// The nodes on which no instance runs for certain: they are gone, or the cluster has none there.
     pub fn without_instance(&self) -> Vec<String> {
         let idle = self.online.iter().filter(|node| !self.instances.contains_key(*node));

@@ -117,6 +117,7 @@ fn replica_lost(bed: &Bed) -> Result<()> {
     ensure!(promoted == left, "{promoted} was promoted");
     ledger.wait_until_written(SOON)?;
     bed.lab().heal()?;
+    bed.wait_all_instances(WHOLE)?;
     let whole = bed.wait_settled(WHOLE)?;
     ensure!(whole.contains(&lost), "{lost} did not come back in sync");
     finish(bed, ledger, &whole)
@@ -146,7 +147,7 @@ fn chain_down(bed: &Bed) -> Result<()> {
     ledger.mark("XXM, and back");
     bed.bring_back(&first)?;
     bed.bring_back(&second)?;
-    bed.wait("all instances", SOON, || Ok((bed.instances()?.len() == 3).then_some(())))?;
+    bed.wait_all_instances(WHOLE)?;
     let whole = bed.wait_settled(WHOLE)?;
     ledger.wait_for_acknowledged(50, SOON)?;
     finish(bed, ledger, &whole)
@@ -175,7 +176,7 @@ fn chain_turns(bed: &Bed) -> Result<()> {
     ledger.wait_until_written(SOON)?;
     bed.bring_back(&one)?;
     bed.bring_back(&primary)?;
-    bed.wait("all instances", SOON, || Ok((bed.instances()?.len() == 3).then_some(())))?;
+    bed.wait_all_instances(WHOLE)?;
     let whole = bed.wait_settled(WHOLE)?;
     ensure!(whole.contains(&one), "{one} did not come back in sync");
     finish(bed, ledger, &whole)

@@ -7,6 +7,7 @@ mod contract;
 mod durability;
 mod failover;
 mod maintenance;
+mod partition;
 mod replicas;
 mod server;
 mod switchover;
@@ -24,6 +25,7 @@ const ALL: &[&[Scenario]] = &[
     cold_start::ALL,
     failover::ALL,
     durability::ALL,
+    partition::ALL,
     switchover::ALL,
     replicas::ALL,
     maintenance::ALL,

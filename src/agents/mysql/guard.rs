@@ -162,13 +162,16 @@ pub struct Kept {
     pub sync: InSync,
     /// What was risked with the promotion.
     pub risk: Option<String>,
+    /// Why writes wait now.
+    pub trouble: Option<String>,
     /// For how long it has been so.
     pub age: Duration,
 }
 
-/// Keeps what was confirmed for the monitor.
-pub fn write_state(node: &Node, sync: Option<&InSync>, risk: Option<&str>) {
-    let text = sync.map(|sync| format!("{sync}\n{}", risk.unwrap_or_default())).unwrap_or_default();
+/// Keeps what was confirmed for the monitor, and why writes wait now if they do.
+pub fn write_state(node: &Node, sync: Option<&InSync>, risk: Option<&str>, trouble: Option<&str>) {
+    let (risk, trouble) = (risk.unwrap_or_default(), trouble.unwrap_or_default());
+    let text = sync.map(|sync| format!("{sync}\n{risk}\n{trouble}")).unwrap_or_default();
     if fs::read_to_string(state_file(node)).is_ok_and(|known| known == text) {
         return;
     }
@@ -181,11 +184,14 @@ pub fn write_state(node: &Node, sync: Option<&InSync>, risk: Option<&str>) {
 pub fn read_state(node: &Node) -> Option<Kept> {
     let path = state_file(node);
     let text = fs::read_to_string(&path).ok()?;
-    let (sync, risk) = text.split_once('\n')?;
+    let (sync, rest) = text.split_once('\n')?;
+    let (risk, trouble) = rest.split_once('\n')?;
+    let unless_empty = |text: &str| (!text.is_empty()).then(|| text.to_string());
     let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
     Some(Kept {
         sync: InSync::parse(sync)?,
-        risk: (!risk.is_empty()).then(|| risk.to_string()),
+        risk: unless_empty(risk),
+        trouble: unless_empty(trouble),
         age: SystemTime::now().duration_since(written).unwrap_or_default(),
     })
 }

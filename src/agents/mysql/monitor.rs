@@ -140,6 +140,10 @@ fn primary(node: &Node) -> Outcome {
         return Ok(ExitCode::RunningPromoted);
     };
     let has_others = node.clone_max.is_some_and(|most| most > 1);
+    if let Some(trouble) = &kept.trouble {
+        log::warn!("degraded: writes wait: {trouble}");
+        return Ok(ExitCode::DegradedPromoted);
+    }
     if has_others && kept.sync.acks < wanted.acks && kept.age >= TRANSIENT {
         log::warn!("degraded: each write is on {} replicas, and not on {}", kept.sync.acks, wanted.acks);
         return Ok(ExitCode::DegradedPromoted);

@@ -243,7 +243,7 @@ fn claim(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Prom
     if let Some(risk) = &promotion.risk {
         log::error!("promoted at a risk (durability=available): {risk}");
     }
-    guard::write_state(node, promotion.sync.as_ref(), promotion.risk.as_deref());
+    guard::write_state(node, promotion.sync.as_ref(), promotion.risk.as_deref(), None);
     Ok(())
 }
 

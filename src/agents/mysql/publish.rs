@@ -38,6 +38,9 @@ impl Standing {
             }
             Some(sync) => format!("primary, each write also on {} of {}", sync.acks, names(sync.all())),
         };
+        if let Some(trouble) = kept.and_then(|kept| kept.trouble.as_ref()) {
+            status = format!("primary, writes wait: {trouble}");
+        }
         if let Some(risk) = kept.and_then(|kept| kept.risk.as_ref()) {
             status += &format!("; promoted at a risk: {risk}");
         }

@@ -181,6 +181,9 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
     if let Some(why) = broken {
         return Ok(Standing::excluded(&why));
     }
+    if let Some(why) = view.lacks_majority() {
+        return Ok(Standing { score: None, status: format!("waiting: {why}"), readable: false });
+    }
     let unled = Unled { node, cluster, view, record: record.as_ref(), me };
     let others = unled.hear(session)?;
     if let Err(why) = unled.decide_right(&others) {

@@ -40,6 +40,13 @@ pub struct Memory {
     short_since: Option<Instant>,
 }
 
+impl Memory {
+    /// Whether fewer acknowledge than is promised, or commits wait.
+    fn is_waiting(&self) -> bool {
+        self.short_since.is_some() || self.waiting.is_some()
+    }
+}
+
 /// Since when commits have been waiting without any being acknowledged.
 struct Since {
     moment: Instant,
@@ -61,7 +68,10 @@ pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
         // It was promoted without a promise: it begins with nobody.
         record = work.write(&record, Some(InSync::default()))?;
     }
-    work.keep(record, wanted)
+    let kept = work.keep(&mut record, wanted);
+    let trouble = kept.as_ref().err().map(|error| format!("{error:#}")).filter(|_| memory.is_waiting());
+    write_state(node, record.sync.as_ref(), record.risk.as_deref(), trouble.as_deref());
+    kept
 }
 
 /// The record of this primary's promotion; `None` while it is not (or not any more) on record.
@@ -114,29 +124,28 @@ impl Work<'_> {
         Ok(CALM)
     }
 
-    fn keep(&mut self, mut record: Record, wanted: SemiSync) -> Result<Duration> {
+    fn keep(&mut self, record: &mut Record, wanted: SemiSync) -> Result<Duration> {
         for _ in 0..STEPS {
             let sync = record.sync.clone().unwrap_or_default();
-            let seen = self.look(&record, &sync, wanted)?;
+            let seen = self.look(record, &sync, wanted)?;
             let mut keeper = self.memory.keeper.take().unwrap_or_else(|| Keeper::new(first_note(&seen)));
             let step = keeper.next(&sync, &seen, wanted.acks);
             let is_settled = keeper.is_settled(&sync, &seen, wanted.acks);
             log::debug!("{step:?} after {seen:?}");
             match step {
-                Step::Write(next) => record = self.write(&record, Some(next))?,
+                Step::Write(next) => *record = self.write(record, Some(next))?,
                 Step::SetServer(acks) => self.set_server(acks)?,
                 Step::Note(number) => self.memory.note = Some((number, semisync::flushed_position(self.session)?)),
                 Step::Cut(name) => self.cut(&name)?,
                 Step::Rest => {
                     self.memory.keeper = Some(keeper);
-                    self.tell(&record)?;
-                    write_state(self.node, record.sync.as_ref(), record.risk.as_deref());
+                    self.tell(record)?;
                     return Ok(if is_settled { CALM } else { BUSY });
                 }
             }
             // Only now: after a step that failed everything is noted anew.
             self.memory.keeper = Some(keeper);
-            self.tell(&record)?;
+            self.tell(record)?;
         }
         Ok(BUSY)
     }
@@ -225,7 +234,7 @@ impl Work<'_> {
             ),
             None => log::warn!("semi-sync is not managed: nothing is promised"),
         }
-        write_state(self.node, next.sync.as_ref(), next.risk.as_deref());
+        write_state(self.node, next.sync.as_ref(), next.risk.as_deref(), None);
         if !view.unmanaged {
             publish(self.node, &view, &Standing::primary(super::read_state(self.node).as_ref()));
         }

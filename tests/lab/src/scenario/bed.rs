@@ -197,6 +197,12 @@ impl Bed {
         whole.run(&["crm_standby", "--node", node, "--delete"]).map(drop)
     }
 
+    /// Waits until an instance runs on each of the lab's nodes.
+    pub fn wait_all_instances(&self, time: Duration) -> Result<()> {
+        let all = self.names().len();
+        self.wait("an instance on each node", time, || Ok((self.instances()?.len() == all).then_some(())))
+    }
+
     /// Waits until every instance that runs is the primary, in sync with it, or kept out for transactions of its own that
     /// a crash left it with. Returns the nodes that have everything.
     pub fn wait_settled(&self, time: Duration) -> Result<Vec<String>> {

@@ -1,0 +1,147 @@
+//! Parts of the cluster that do not hear each other, and clusters of two.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rustha_lab::Fault;
+use rustha_lab::scenario::{Bed, Scenario};
+
+use crate::{BOTH, WHOLE};
+
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "primary-cut-off",
+        about: "Invariant 2: the primary's cable is pulled: it acknowledges nothing more, another is promoted, it comes back.",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        fencing: false,
+        run: primary_cut_off,
+    },
+    Scenario {
+        name: "replica-cut-off",
+        about: "A replica's cable is pulled: writes go on without it, and it is in sync again when it is back.",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        fencing: false,
+        run: replica_cut_off,
+    },
+    Scenario {
+        name: "two-nodes",
+        about: "Objection 27: two nodes without fencing: a replica that is shut down is let go, one that is lost is waited for.",
+        roots: BOTH,
+        long: false,
+        nodes: 2,
+        fencing: false,
+        run: two_nodes,
+    },
+    Scenario {
+        name: "two-nodes-fencing",
+        about: "Two nodes with fencing: whoever is lost is fenced, and the other one goes on alone, with all that was written.",
+        roots: BOTH,
+        long: false,
+        nodes: 2,
+        fencing: true,
+        run: two_nodes_fencing,
+    },
+];
+
+const SOON: Duration = Duration::from_secs(40);
+const FENCING: (&str, &str) = ("property stonith-enabled=false\n", "property stonith-enabled=true\n");
+const PATIENCE: (&str, &str) = ("params replication_user=repl", "params replication_user=repl semi_sync_degrade=5s");
+
+fn primary_cut_off(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration_with_all(&[PATIENCE])?;
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark(&format!("cable-out {primary}"));
+    bed.lab().fault(Fault::CableOut, &primary)?;
+    bed.wait_promoted_on_other_than(&primary, WHOLE)?;
+    ledger.wait_until_written(SOON)?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark("the cable is put back");
+    bed.lab().heal()?;
+    bed.wait_all_instances(WHOLE)?;
+    let whole = bed.wait_settled(WHOLE)?;
+    ledger.wait_until_written(SOON)?;
+    let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+    bed.finish(ledger, &whole).map(drop)
+}
+
+fn replica_cut_off(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration_with_all(&[PATIENCE])?;
+    let names = bed.others(&primary);
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark(&format!("cable-out {}", names[0]));
+    bed.lab().fault(Fault::CableOut, names[0])?;
+    bed.wait_status(&primary, &format!("each write also on 1 of {}", names[1]), SOON)?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark("the cable is put back");
+    bed.lab().heal()?;
+    bed.wait_status(names[0], ", in sync", WHOLE)?;
+    let now = bed.wait_healthy(WHOLE)?;
+    ensure!(now == primary, "the primary moved to {now}");
+    bed.finish(ledger, &bed.names()).map(drop)
+}
+
+fn two_nodes(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration_with_all(&[PATIENCE])?;
+    let replica = bed.others(&primary)[0].to_owned();
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark(&format!("standby {replica}"));
+    bed.whole_node()?.run(&["crm_standby", "--node", &replica, "--update", "on"])?;
+    bed.wait_status(&primary, "primary, alone", SOON)?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    bed.bring_back(&replica)?;
+    bed.wait_status(&replica, ", in sync", WHOLE)?;
+    ledger.mark(&format!("power-off {replica}"));
+    bed.lab().fault(Fault::PowerOff, &replica)?;
+    bed.wait_status(&primary, "primary, writes wait", SOON)?;
+    ledger.mark(&format!("power-on {replica}"));
+    bed.lab().heal()?;
+    ledger.wait_until_written(WHOLE)?;
+    bed.wait_healthy(WHOLE)?;
+    ledger.mark(&format!("power-off {primary}"));
+    bed.lab().fault(Fault::PowerOff, &primary)?;
+    bed.wait_status(&replica, "waiting: 1 of 2 nodes are online", WHOLE)?;
+    ensure!(bed.promoted()?.is_none(), "promoted although the primary may live, cut off");
+    bed.lab().heal()?;
+    bed.wait("a primary", WHOLE, || bed.promoted())?;
+    ledger.wait_until_written(WHOLE)?;
+    let whole = bed.wait_settled(WHOLE)?;
+    let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+    bed.finish(ledger, &whole).map(drop)
+}
+
+fn two_nodes_fencing(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration_with_all(&[FENCING, PATIENCE])?;
+    let replica = bed.others(&primary)[0].to_owned();
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark(&format!("cable-out {replica}"));
+    bed.lab().fault(Fault::CableOut, &replica)?;
+    bed.wait("one of the two fenced", WHOLE, || {
+        Ok((bed.lab().nodes().iter().filter(|node| node.is_on()).count() == 1).then_some(()))
+    })?;
+    let left = bed.wait("a primary", WHOLE, || bed.promoted())?;
+    ledger.wait_until_written(WHOLE)?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark("the other one comes back");
+    bed.lab().heal()?;
+    bed.wait_all_instances(WHOLE)?;
+    let whole = bed.wait_settled(WHOLE)?;
+    if whole.len() == 2 {
+        ledger.mark(&format!("power-off {left}"));
+        bed.lab().fault(Fault::PowerOff, &left)?;
+        bed.wait_promoted_on_other_than(&left, WHOLE)?;
+        ledger.wait_until_written(WHOLE)?;
+        bed.lab().heal()?;
+    }
+    bed.wait_all_instances(WHOLE)?;
+    let whole = bed.wait_settled(WHOLE)?;
+    let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+    bed.finish(ledger, &whole).map(drop)
+}
