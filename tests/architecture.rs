@@ -70,7 +70,7 @@ fn programs_are_started_in_exec_only() {
     assert_eq!(offenders(&["exec.rs"], &["Command::new", "process::Command"]), NONE);
     assert_eq!(
         offenders(
-            &["exec.rs", "pacemaker/", "server/", "agents/mysql/start.rs"],
+            &["exec.rs", "pacemaker/", "server/", "agents/mysql/create.rs"],
             &["exec::run(", "exec::start_daemon("]
         ),
         NONE

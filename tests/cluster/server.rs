@@ -29,6 +29,14 @@ pub const ALL: &[Scenario] = &[
         run: start_killed,
     },
     Scenario {
+        name: "server-creation",
+        about: "Invariant 6: enable_creation, killed at any stage, is done again, and touches nothing that was there.",
+        roots: BOTH,
+        long: false,
+        nodes: 1,
+        run: creation,
+    },
+    Scenario {
         name: "server-hangs",
         about: "monitor reports a hung daemon and stop ends it, both within their time.",
         roots: BOTH,
@@ -75,7 +83,7 @@ fn call(node: &Node, action: &str, parameters: &[&str]) -> Result<Output> {
         "OCF_RESKEY_CRM_meta_timeout=30000",
         "OCF_RESKEY_CRM_meta_interval=10000",
     ];
-    node.exec(&[&fixed[..], parameters, &[AGENT, action]].concat(), Duration::from_secs(40))
+    node.exec(&[&fixed[..], parameters, &[AGENT, action]].concat(), Duration::from_secs(130))
 }
 
 fn expect(node: &Node, action: &str, code: i32) -> Result<()> {
@@ -121,6 +129,55 @@ fn start_killed(bed: &Bed) -> Result<()> {
     ensure!(reason.contains("the server ended: ") && reason.contains("'no-such-option=1'"), "{reason}");
     ensure!(start.elapsed() < Duration::from_secs(10), "start took {:?} to fail", start.elapsed());
     expect(node, "start", 0)?;
+    expect(node, "stop", 0)
+}
+
+const CREATE: &[&str] = &["OCF_RESKEY_enable_creation=true", "OCF_RESKEY_CRM_meta_timeout=120000"];
+
+fn creation(bed: &Bed) -> Result<()> {
+    let node = bed.node("db1")?;
+    let refused = |says: &str| -> Result<()> {
+        let output = call(node, "start", &[])?;
+        let is_refused = output.status.code() == Some(5) && output.stderr.contains(says);
+        ensure!(is_refused, "start: {} instead of 5, {says}: {}", output.status, output.stderr);
+        Ok(())
+    };
+    node.run(&["sh", "-c", "cd /var/lib/mysql && rm -rf -- * && mkdir of-the-operator && touch of-the-operator/file"])?;
+    refused("holds no database")?;
+    // With all that it started, as Pacemaker does it; and alone, so that the server's program lives on for a while.
+    for whom in ["-$pid", "$pid"] {
+        kill_creation(node, whom)?;
+        refused("was interrupted")?;
+        expect(node, "monitor", 7)?;
+    }
+    created(node)?;
+    // Killed while the files were moved to their places: some are there, the system tables are not.
+    let half = "cd /var/lib/mysql && mkdir .rustha-created && mv mysql performance_schema .rustha-created";
+    node.run(&["sh", "-c", half])?;
+    refused("was interrupted")?;
+    created(node)
+}
+
+/// Starts the agent's start in a group of its own and kills `whom` of it as soon as tables are being created.
+fn kill_creation(node: &Node, whom: &str) -> Result<()> {
+    let script = format!(
+        "touch /root/before; setsid env OCF_RESOURCE_INSTANCE=p_db {} {AGENT} start & pid=$!; \
+         until [ /var/lib/mysql/.rustha-creating/ibdata1 -nt /root/before ]; do sleep 0.01; done; kill -KILL {whom}",
+        CREATE.join(" ")
+    );
+    node.exec(&["sh", "-c", &script], Duration::from_secs(60))?;
+    node.run(&["ls", "/var/lib/mysql/.rustha-creating/ibdata1"]).map(drop)
+}
+
+/// Starts, which creates the database or finds it; then it is whole, and what was there before is there.
+fn created(node: &Node) -> Result<()> {
+    let output = call(node, "start", CREATE)?;
+    ensure!(output.status.code() == Some(0), "start: {}: {}", output.status, output.stderr);
+    ensure!(node.sql("SELECT COUNT(*) FROM mysql.user")?.trim().parse::<u32>()? > 0, "there are no accounts");
+    let left = node.run(&["ls", "-A", "/var/lib/mysql"])?;
+    ensure!(!left.contains("rustha"), "the creation left something: {left}");
+    node.run(&["ls", "/var/lib/mysql/of-the-operator/file"])?;
+    expect(node, "monitor", 0)?;
     expect(node, "stop", 0)
 }
 

@@ -45,7 +45,7 @@ pub static PARAMETERS: &[Parameter] = &[
     )
     .reloadable(),
     Parameter::new("additional_parameters", Kind::Text, "Further server options", "Options that are given to the server at its start, separated by spaces; quotes as in a shell. They cannot open it for writes: what the agent itself says comes last."),
-    Parameter::new("enable_creation", Kind::Boolean, "Create a missing database", "Create the data directory's system tables if there are none.").default("false"),
+    Parameter::new("enable_creation", Kind::Boolean, "Create a missing database", "Create the data directory's system tables if there are none. A creation that was interrupted is done again.").default("false"),
     Parameter::new("test_table", Kind::Text, "Table that is read by a deep monitor", "A table (database.table) that a monitor with OCF_CHECK_LEVEL=10 reads from.").default("mysql.user").reloadable(),
     Parameter::new("test_user", Kind::Text, "Login of earlier agents", "Tried as the agent's login where root is not let in by socket and there is no credentials file.")
         .reloadable()

@@ -11,9 +11,7 @@ use nix::unistd::{Group, User};
 use super::lasting::CleanEnd;
 use super::node::{Node, new_life};
 use super::review::review;
-use super::{closing, guard};
-use crate::deadline::Deadline;
-use crate::exec;
+use super::{closing, create, guard};
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::server::client::{Session, Unavailable};
 use crate::server::layout;
@@ -60,9 +58,7 @@ fn launch(node: &Node) -> Result<Session> {
     let (binary, user) = validate(node)?;
     node.mark().remove()?;
     let dialect = layout::ask_version(&binary)?;
-    if !has_database(&node.layout.datadir) {
-        create_database(node, &binary, dialect)?;
-    }
+    create::ensure_database(node, &binary, &user, dialect)?;
     prepare(node, &user)?;
     let ended = node.lasting().take_clean_end()?;
     let mut args = Vec::new();
@@ -147,15 +143,10 @@ pub fn validate(node: &Node) -> Result<(std::path::PathBuf, User), OcfError> {
     if Group::from_name(&node.config.group).ok().flatten().is_none() {
         return Err(installed(format!("there is no OS group {}", node.config.group)));
     }
-    if !node.config.enable_creation && !has_database(&layout.datadir) {
-        let datadir = layout.datadir.display();
-        return Err(installed(format!("{datadir} holds no database: provision it, or set enable_creation=true")));
+    if !node.config.enable_creation && !create::has_database(&layout.datadir) {
+        return Err(installed(create::explain_missing(&layout.datadir)));
     }
     Ok((binary, user))
-}
-
-fn has_database(datadir: &Path) -> bool {
-    datadir.join("mysql").is_dir()
 }
 
 /// Creates what may be missing after a reboot, and proves that the server's user can write where it must.
@@ -200,20 +191,4 @@ fn may_write(dir: &Path, user: &User) -> Result<bool> {
         mode
     };
     Ok(user.uid.is_root() || bits & 0o3 == 0o3)
-}
-
-/// Creates the system tables in an empty data directory.
-fn create_database(node: &Node, binary: &Path, dialect: crate::server::dialect::Dialect) -> Result<()> {
-    let layout = &node.layout;
-    log::info!("creating the database in {}", layout.datadir.display());
-    let config = layout.config.as_deref().context("a database is created only with an option file")?;
-    let (program, args) = dialect.initialise(
-        &binary.to_string_lossy(),
-        &layout.datadir.to_string_lossy(),
-        &layout.user,
-        &config.to_string_lossy(),
-    );
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let deadline: Deadline = node.deadline;
-    exec::run(&program, &args, None, deadline)?.success().context("cannot create the database").map(drop)
 }
