@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use rustha_lab::Node;
 use rustha_lab::scenario::{Bed, Scenario};
 
 use crate::{BOTH, WHOLE};
@@ -25,6 +26,14 @@ pub const ALL: &[Scenario] = &[
         nodes: 3,
         fencing: false,
         run: standby_online,
+    },
+    Scenario {
+        name: "standby-busy",
+        about: "Invariant 1: privileged clients hold all connections of a primary that goes to standby: it moves, all the same.",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        run: standby_busy,
     },
     Scenario {
         name: "stop-and-start",
@@ -69,6 +78,47 @@ fn standby_online(bed: &Bed) -> Result<()> {
     let now = bed.wait_healthy(WHOLE)?;
     ensure!(now == successor, "the primary moved to {now} when {primary} came back");
     bed.finish(ledger, &bed.names()).map(drop)
+}
+
+/// First the clients leave while demote insists, and it closes the server as always. Then they stay, and it ends it.
+fn standby_busy(bed: &Bed) -> Result<()> {
+    let mut primary = bed.standard_configuration_with("demote timeout=120s", "demote timeout=30s")?;
+    let ledger = bed.ledger()?;
+    for leave in [true, false] {
+        ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+        let node = bed.node(&primary)?;
+        occupy(bed, node)?;
+        ledger.mark(&format!("standby {primary}, its clients {}", if leave { "leave later" } else { "stay" }));
+        bed.whole_node()?.run(&["crm_standby", "--node", &primary, "--update", "on"])?;
+        if leave {
+            std::thread::sleep(Duration::from_secs(6));
+            ensure!(bed.promoted()?.is_none_or(|node| node == primary), "another is promoted, and {primary} is open");
+            node.run(&["rm", "/root/busy"])?;
+            node.run(&["pkill", "-f", "SLEEP.9999"])?;
+        }
+        bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
+        ledger.wait_until_written(Duration::from_secs(20))?;
+        let killed = node.exec(&["grep", "cannot be closed for writes: killed", "/var/log/syslog"], WHOLE)?;
+        ensure!(killed.stdout.is_empty() == leave, "how demote ended on {primary}: {}", killed.stdout);
+        node.run(&["rm", "-f", "/root/busy"])?;
+        bed.whole_node()?.run(&["crm_standby", "--node", &primary, "--delete"])?;
+        primary = bed.wait_healthy(WHOLE)?;
+    }
+    bed.finish(ledger, &bed.names()).map(drop)
+}
+
+/// Takes all of a server's connections with privileged clients, the one among them that is kept for the administrator.
+fn occupy(bed: &Bed, node: &Node) -> Result<()> {
+    node.run(&["touch", "/root/busy"])?;
+    node.sql("SET GLOBAL max_connections=10")?;
+    let hold = "for i in $(seq 14); do \
+                (while [ -e /root/busy ]; do mysql -e 'SELECT SLEEP(9999)'; sleep 0.5; done >/dev/null 2>&1 &); done";
+    node.run(&["setsid", "sh", "-c", hold])?;
+    bed.wait("too many connections", Duration::from_secs(10), || {
+        let refused = node.sql("SELECT 1").err().map(|error| format!("{error:#}"));
+        Ok(refused.filter(|why| why.contains("1040")))
+    })?;
+    Ok(())
 }
 
 fn stop_and_start(bed: &Bed) -> Result<()> {

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::decide::position::Told;
 use super::decide::record::{Record, State, next_epoch};
-use super::node::Node;
+use super::node::{Node, insist};
 use super::review;
 use super::{closing, guard, replicate};
 use crate::deadline::Deadline;
@@ -18,6 +18,9 @@ use crate::server::process::Daemon;
 
 /// How long a server that does not listen any more may take to end by itself.
 const SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// What SIGKILL needs, and the telling after it.
+const KILL: Duration = Duration::from_secs(5);
 
 /// Runs the action.
 pub fn demote(node: &Node) -> Outcome {
@@ -32,14 +35,16 @@ pub fn demote(node: &Node) -> Outcome {
     if let Err(error) = &turn {
         log::warn!("{error:#}");
     }
-    let mut session = match super::monitor::ask(node, daemon) {
+    let mut session = match insist(node.deadline.less(KILL), || super::monitor::ask(node, daemon)) {
         Ok(session) => session,
-        Err(Unavailable::Silent(_)) => return kill_hung(node, daemon),
+        Err(Unavailable::Silent(_)) => return kill(node, daemon, "does not answer"),
+        // No statement frees one of its connections, and as long as it cannot be closed it acknowledges writes.
+        Err(Unavailable::TooManyConnections) => return kill(node, daemon, "has no connection to spare for the agent"),
         // It is shutting down, or hangs without its socket.
         Err(Unavailable::NotListening(_)) if daemon.wait_end(node.deadline.at_most(SHUTDOWN)) => {
             return closed_by_its_end(node);
         }
-        Err(Unavailable::NotListening(_)) => return kill_hung(node, daemon),
+        Err(Unavailable::NotListening(_)) => return kill(node, daemon, "does not listen"),
         Err(other) => return Err(other.into()),
     };
     // Also one that is read-only already: privileged clients may still write there.
@@ -97,12 +102,13 @@ fn closed_by_its_end(node: &Node) -> Outcome {
     Ok(ExitCode::Success)
 }
 
-/// A daemon that hangs cannot be closed, and would go on acknowledging if it woke up: it is ended, and then it is closed.
-fn kill_hung(node: &Node, daemon: Daemon) -> Outcome {
-    log::warn!("the server (pid {}) does not answer and cannot be closed for writes: killed", daemon.pid);
+/// A daemon that cannot be asked cannot be closed, and would go on acknowledging: it is ended, and then it is closed. By
+/// SIGKILL: a shutdown may let commits go that wait for their acknowledgement (objection 8).
+fn kill(node: &Node, daemon: Daemon, why: &str) -> Outcome {
+    log::warn!("the server (pid {}) {why} and cannot be closed for writes: killed", daemon.pid);
     daemon.signal(Signal::SIGKILL);
     if !daemon.wait_end(node.deadline) {
-        anyhow::bail!("the server (pid {}) does not answer and does not end by SIGKILL", daemon.pid);
+        anyhow::bail!("the server (pid {}) {why} and does not end by SIGKILL", daemon.pid);
     }
     closed_by_its_end(node)
 }

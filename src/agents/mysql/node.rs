@@ -22,6 +22,9 @@ use crate::server::process::Daemon;
 /// A server that lives answers `SELECT 1` in far less; one that does not within this time hangs.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// How soon a server without a connection to spare is asked again.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// What an action works with.
 pub struct Node {
     /// The resource's name.
@@ -103,7 +106,8 @@ impl Node {
     /// # Errors
     /// When the server cannot be asked.
     pub fn session(&self) -> Result<Session, Unavailable> {
-        Session::open(&self.access, Patience { deadline: self.last_word, answer: Duration::MAX })
+        let patience = Patience { deadline: self.last_word, answer: Duration::MAX };
+        insist(self.deadline, || Session::open(&self.access, patience))
     }
 
     /// A session with a server of which it is not known whether it answers at all.
@@ -224,7 +228,52 @@ pub fn new_life() -> String {
     format!("{:x}", now.as_millis())
 }
 
+/// Asks again, until the deadline, while the server has no connection to spare: clients come and go. The one connection
+/// that it keeps for privileged accounts, as the agent's is, may be taken: by one of them for as long as it likes, by any
+/// other while it is being refused. (MariaDB's extra_port and MySQL's admin_address would not help: where root is known
+/// by its socket, nobody is let in by TCP.) A monitor does not insist: that there are many clients is no failure.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub fn insist(
+    deadline: Deadline,
+    mut ask: impl FnMut() -> Result<Session, Unavailable>,
+) -> Result<Session, Unavailable> {
+    let answer = deadline.wait_for(AGAIN, || match ask() {
+        Err(Unavailable::TooManyConnections) => None,
+        other => Some(other),
+    });
+    answer.unwrap_or(Err(Unavailable::TooManyConnections))
+}
+
 /// What is kept back of an action's time: Pacemaker kills the whole process group when it is over.
 fn reserve(time: Duration) -> Duration {
     Duration::from_secs(5).min(time / 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often a server with these answers was asked, and the last of them.
+    fn asked(answers: &[fn() -> Unavailable]) -> (usize, Option<Unavailable>) {
+        let mut count = 0;
+        let answer = insist(Deadline::after(AGAIN * 3), || {
+            count += 1;
+            Err(answers[(count - 1).min(answers.len() - 1)]())
+        });
+        (count, answer.err())
+    }
+
+    #[test]
+    fn a_server_without_a_connection_to_spare_is_asked_again_until_the_deadline() {
+        let (count, last) = asked(&[|| Unavailable::TooManyConnections]);
+        assert!(count > 2 && matches!(last, Some(Unavailable::TooManyConnections)), "asked {count} times: {last:?}");
+    }
+
+    #[test]
+    fn another_answer_ends_the_asking() {
+        let (count, last) = asked(&[|| Unavailable::TooManyConnections, || Unavailable::NotListening("gone".into())]);
+        assert!(count == 2 && matches!(last, Some(Unavailable::NotListening(_))), "asked {count} times: {last:?}");
+    }
 }

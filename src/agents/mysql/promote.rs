@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use super::decide::election::{Election, Survivor, Verdict, elect, found_set};
 use super::decide::position::Told;
 use super::decide::record::{InSync, Instance, Record, State, names, next_epoch};
-use super::node::Node;
+use super::node::{Node, insist};
 use super::publish::{REPLICA, Standing, TARGET, publish};
 use super::review::{out_of_it, own_score, position_attribute, unfit};
 use super::{guard, replicate};
@@ -280,7 +280,7 @@ pub fn tell_survivors_position(node: &Node, deadline: Deadline) -> Result<()> {
         let has = Err("its server is not running".into());
         return super::review::tell(node, cluster, &Told { epoch, sealed: true, life: "none".into(), has });
     };
-    let mut session = super::monitor::ask(node, daemon)?;
+    let mut session = insist(deadline, || super::monitor::ask(node, daemon))?;
     replicate::seal(&mut session, deadline)?;
     let executed = session.state()?.executed;
     let has = match out_of_it(session.replica_status()?.as_ref(), &executed, record.as_ref())? {

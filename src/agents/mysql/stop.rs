@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::lasting::CleanEnd;
-use super::node::Node;
+use super::node::{Node, insist};
 use super::publish::{Standing, publish};
 use super::{demote, guard, replicate};
 use crate::deadline::Deadline;
@@ -97,7 +97,9 @@ fn end(node: &Node, daemon: Daemon) -> Result<(), OcfError> {
 /// Closes a primary, or ends a replica's part in the in-sync set, and asks the server to shut down. Where everything that
 /// it has received is applied then, its next start is the same life.
 fn shut_down(node: &Node, daemon: Daemon, deadline: Deadline) -> anyhow::Result<Option<CleanEnd>> {
-    let mut session: Session = node.quick_session()?;
+    // A replica without a connection to spare is ended by a signal at once; a primary is first to be closed.
+    let patience = if node.is_marked(daemon) { deadline.remaining() / 2 } else { Duration::ZERO };
+    let mut session = insist(Deadline::after(patience), || node.quick_session())?;
     if node.is_marked(daemon) || session.state()?.is_writable() {
         if let Err(error) = demote::close_primary(node, &mut session, Deadline::after(deadline.remaining() / 2)) {
             log::warn!("shut down while it was open for writes: {error:#}");

@@ -206,7 +206,7 @@ pub fn names<'a>(instances: impl IntoIterator<Item = &'a Instance>) -> String {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(in super::super) mod tests {
     use super::*;
 
     /// An instance in its first life, unless the name says another: `db2` or `db2:7`.
