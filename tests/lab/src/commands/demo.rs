@@ -49,13 +49,13 @@ pub fn run(demo: &Demo) -> Result<bool> {
     host::ensure_tools()?;
     demo.root.ensure()?;
     let lab = stage.act("a cluster of three", || {
-        interrupt::protect(Some(name));
+        interrupt::protect(name);
         let options = UpOptions { name: name.clone(), nodes: 3, root: demo.root, fencing: false };
         Lab::up(&options)
     });
     let played = lab.and_then(|lab| play(&stage, Bed::new(lab)));
     let is_sound = played.as_ref().is_ok_and(|verdict| verdict.assert_sound().is_ok());
-    interrupt::protect(None);
+    interrupt::release(name);
     if demo.keep {
         stage.say(&how_to_go_on(name));
     } else {

@@ -4,6 +4,8 @@ mod play;
 mod report;
 mod step;
 
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -31,6 +33,9 @@ pub struct Test {
     /// Leave the labs of scenarios that failed up
     #[arg(long)]
     keep: bool,
+    /// How many scenarios are played at the same time, each on a lab of its own; the default is one a processor
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    jobs: Option<u16>,
 }
 
 /// Runs the steps and scenarios; whether none of them failed.
@@ -45,24 +50,43 @@ pub fn run(test: &Test) -> Result<bool> {
         true => Some(test.choose(play::list()?)?),
         false => None,
     };
-    let mut report = Report::start();
+    let report = Report::start();
     for step in Step::ALL.into_iter().filter(|step| test.names.is_empty() || test.is_named(step.name())) {
         report.run(step.name(), "", || step.run());
     }
     if test.names.is_empty() {
         scenarios = report.need("scenarios", || test.choose(play::list()?));
     }
-    for (scenario, root) in scenarios.iter().flatten() {
-        if let Err(error) = play::prepare(*root) {
-            report.fail(&scenario.name, root.name(), &error);
-            continue;
-        }
-        report.run(&scenario.name, root.name(), || play::play(scenario, *root, test.keep));
-    }
+    test.play(&report, scenarios.unwrap_or_default());
     Ok(report.finish())
 }
 
+/// The roots that can be used, each built if it is not there yet.
+fn prepare(report: &Report, chosen: &[(Listed, Root)]) -> Vec<Root> {
+    let wanted = Root::ALL.into_iter().filter(|root| chosen.iter().any(|(_, of)| of == root));
+    wanted
+        .filter(|root| play::prepare(*root).map_err(|error| report.fail("build-root", root.name(), &error)).is_ok())
+        .collect()
+}
+
 impl Test {
+    /// Plays what was chosen, several at the same time: most of a scenario is waiting.
+    fn play(&self, report: &Report, chosen: Vec<(Listed, Root)>) {
+        let usable = prepare(report, &chosen);
+        let jobs = self.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+        let queue = Mutex::new(chosen.into_iter().filter(|(_, root)| usable.contains(root)));
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        std::thread::scope(|scope| {
+            for _ in 0..jobs {
+                scope.spawn(|| {
+                    while let Some((scenario, root)) = next() {
+                        report.run(&scenario.name, root.name(), || play::play(&scenario, root, self.keep));
+                    }
+                });
+            }
+        });
+    }
+
     fn is_named(&self, name: &str) -> bool {
         self.names.iter().any(|asked| is_of(name, asked))
     }
@@ -120,7 +144,7 @@ mod tests {
 
     fn chosen(names: &[&str], all: bool, root: Option<Root>) -> Vec<String> {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        let test = Test { names, all, root, list: false, keep: false };
+        let test = Test { names, all, root, list: false, keep: false, jobs: None };
         let chosen = test.choose(vec![listed("cold-start-empty", false), listed("power-off", true)]).unwrap();
         chosen.iter().map(|(scenario, root)| format!("{} {root}", scenario.name)).collect()
     }
@@ -135,7 +159,8 @@ mod tests {
     #[test]
     fn a_subject_means_all_of_it_but_a_part_of_a_word_means_nothing() {
         assert!(is_of("cold-start-empty", "cold-start") && !is_of("cold-start-empty", "cold-st"));
-        let test = Test { names: vec!["nonsense".into()], all: false, root: None, list: false, keep: false };
+        let test =
+            Test { names: vec!["nonsense".into()], all: false, root: None, list: false, keep: false, jobs: None };
         assert!(test.choose(vec![listed("cold-start-empty", false)]).is_err());
     }
 }

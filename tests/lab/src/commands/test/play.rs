@@ -1,6 +1,7 @@
 //! Plays scenarios: each on a lab of its own, by a process of its own. Its lab ends with it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,6 +18,9 @@ use crate::workspace;
 /// What a scenario may take, and a long one.
 const LIMITS: [Duration; 2] = [Duration::from_secs(10 * 60), Duration::from_secs(40 * 60)];
 
+/// How many were begun so far.
+static PLAYED: AtomicU32 = AtomicU32::new(0);
+
 /// All scenarios there are.
 pub(super) fn list() -> Result<Vec<Listed>> {
     let program = workspace::build_scenarios()?;
@@ -31,8 +35,8 @@ pub(super) fn prepare(root: Root) -> Result<()> {
 
 /// Plays one; keeps the nodes' logs if it fails, and the whole lab if that is wanted.
 pub(super) fn play(scenario: &Listed, root: Root, keep: bool) -> Result<Outcome> {
-    let lab = lab_name(&scenario.name, root, std::process::id());
-    interrupt::protect(Some(&lab));
+    let lab = lab_name(&scenario.name, root, std::process::id(), PLAYED.fetch_add(1, Ordering::Relaxed));
+    interrupt::protect(&lab);
     let result = start_and_watch(scenario, root, &lab);
     let outcome = match result {
         Ok(None) => Ok(Outcome::Passed),
@@ -44,7 +48,7 @@ pub(super) fn play(scenario: &Listed, root: Root, keep: bool) -> Result<Outcome>
     };
     let stays = keep && !matches!(outcome, Ok(Outcome::Passed));
     let ended = if stays { Ok(()) } else { Lab::down(&lab) };
-    interrupt::protect(None);
+    interrupt::release(&lab);
     ended.with_context(|| format!("cannot take the lab {lab} down"))?;
     outcome
 }
@@ -77,9 +81,10 @@ fn keep_logs(scenario: &Listed, root: Root, lab: &str, said: &str) -> Result<Pat
     Ok(logs)
 }
 
-/// Two who test at the same time get two labs; 32 characters is all a name may have.
-fn lab_name(scenario: &str, root: Root, pid: u32) -> String {
-    format!("t-{root}-{scenario:.14}-{pid}")
+/// Two who test at the same time get two labs, and so do two scenarios that are played at the same time; 32 characters is
+/// all a name may have.
+fn lab_name(scenario: &str, root: Root, pid: u32, number: u32) -> String {
+    format!("t-{root}-{scenario:.10}-{pid}-{number}")
 }
 
 /// The error the scenario ended with, or its panic.
@@ -94,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_labs_name_is_never_too_long() {
-        assert!(lab_name("a-very-long-name-of-a-scenario", Root::Deb12, 4_194_304).len() <= 32);
+        assert!(lab_name("a-very-long-name-of-a-scenario", Root::Deb12, 4_194_304, 999).len() <= 32);
     }
 
     #[test]

@@ -4,10 +4,11 @@
 use std::fs;
 use std::io::{IsTerminal, stderr, stdout};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::workspace;
 
@@ -31,6 +32,12 @@ pub(super) struct Failure {
 
 /// The run so far.
 pub(super) struct Report {
+    sums: Mutex<Sums>,
+    spinners: MultiProgress,
+}
+
+#[derive(Default)]
+struct Sums {
     passed: usize,
     failed: usize,
     skipped: usize,
@@ -38,28 +45,28 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn start() -> Report {
-        Report { passed: 0, failed: 0, skipped: 0 }
+        Report { sums: Mutex::default(), spinners: MultiProgress::new() }
     }
 
     /// Runs something and tells how it ended.
-    pub(super) fn run(&mut self, name: &str, root: &str, work: impl FnOnce() -> Result<Outcome>) {
+    pub(super) fn run(&self, name: &str, root: &str, work: impl FnOnce() -> Result<Outcome>) {
         let start = Instant::now();
-        let spinner = spin(&format!("{name} {root}"));
+        let spinner = self.spin(&format!("{name} {root}"));
         let outcome = work();
         spinner.finish_and_clear();
         self.tell(name, root, start.elapsed(), outcome);
     }
 
     /// Runs something that others need and that is worth a line only if it fails.
-    pub(super) fn need<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Option<T> {
-        let spinner = spin(&format!("building the {name}"));
+    pub(super) fn need<T>(&self, name: &str, work: impl FnOnce() -> Result<T>) -> Option<T> {
+        let spinner = self.spin(&format!("building the {name}"));
         let result = work();
         spinner.finish_and_clear();
         result.map_err(|error| self.fail(name, "", &error)).ok()
     }
 
     /// Tells of something that could not even begin.
-    pub(super) fn fail(&mut self, name: &str, root: &str, error: &Error) {
+    pub(super) fn fail(&self, name: &str, root: &str, error: &Error) {
         let said = format!("{error:#}");
         let reason = first_line(&said).unwrap_or_default().to_owned();
         let logs = save(if root.is_empty() { name.to_owned() } else { format!("{name}-{root}") }.as_str(), &said).ok();
@@ -68,42 +75,48 @@ impl Report {
 
     /// Tells the sums; whether nothing failed.
     pub(super) fn finish(self) -> bool {
-        println!("{}", self.summary());
-        self.failed == 0
+        let sums = self.sums.into_inner().unwrap_or_else(PoisonError::into_inner);
+        println!("{}", sums.summary());
+        sums.failed == 0
     }
 
-    fn tell(&mut self, name: &str, root: &str, time: Duration, outcome: Result<Outcome>) {
+    fn tell(&self, name: &str, root: &str, time: Duration, outcome: Result<Outcome>) {
+        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, word, colour, reason, logs) = match outcome {
-            Ok(Outcome::Passed) => (&mut self.passed, "ok", "32", String::new(), None),
-            Ok(Outcome::Skipped(why)) => (&mut self.skipped, "skipped", "33", why, None),
-            Ok(Outcome::Failed(Failure { reason, logs })) => (&mut self.failed, "FAILED", "31", reason, logs),
-            Err(error) => (&mut self.failed, "FAILED", "31", format!("{error:#}"), None),
+            Ok(Outcome::Passed) => (&mut sums.passed, "ok", "32", String::new(), None),
+            Ok(Outcome::Skipped(why)) => (&mut sums.skipped, "skipped", "33", why, None),
+            Ok(Outcome::Failed(Failure { reason, logs })) => (&mut sums.failed, "FAILED", "31", reason, logs),
+            Err(error) => (&mut sums.failed, "FAILED", "31", format!("{error:#}"), None),
         };
         *count += 1;
         let word = paint(colour, &format!("{word:<7}"));
         let line = format!("{word} {name:<28} {root:<5} {:>6.1} s  {reason}", time.as_secs_f32());
-        println!("{}", line.trim_end());
-        if let Some(logs) = logs {
-            println!("        all of it: {}", logs.display());
-        }
+        self.spinners.suspend(|| {
+            println!("{}", line.trim_end());
+            if let Some(logs) = logs {
+                println!("        all of it: {}", logs.display());
+            }
+        });
     }
 
+    fn spin(&self, what: &str) -> ProgressBar {
+        if !stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let spinner = self.spinners.add(ProgressBar::new_spinner().with_message(what.to_owned()));
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+            spinner.set_style(style);
+        }
+        spinner.enable_steady_tick(Duration::from_millis(120));
+        spinner
+    }
+}
+
+impl Sums {
     fn summary(&self) -> String {
         let skipped = if self.skipped > 0 { format!(", {} skipped", self.skipped) } else { String::new() };
         format!("{} passed, {} failed{skipped}", self.passed, self.failed)
     }
-}
-
-fn spin(what: &str) -> ProgressBar {
-    if !stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let spinner = ProgressBar::new_spinner().with_message(what.to_owned());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-        spinner.set_style(style);
-    }
-    spinner.enable_steady_tick(Duration::from_millis(120));
-    spinner
 }
 
 fn paint(colour: &str, text: &str) -> String {
@@ -141,10 +154,9 @@ mod tests {
 
     #[test]
     fn the_summary_speaks_of_skipped_ones_only_if_there_are() {
-        let mut report = Report::start();
-        report.passed = 4;
-        assert_eq!(report.summary(), "4 passed, 0 failed");
-        report.skipped = 1;
-        assert_eq!(report.summary(), "4 passed, 0 failed, 1 skipped");
+        let mut sums = Sums { passed: 4, ..Sums::default() };
+        assert_eq!(sums.summary(), "4 passed, 0 failed");
+        sums.skipped = 1;
+        assert_eq!(sums.summary(), "4 passed, 0 failed, 1 skipped");
     }
 }
