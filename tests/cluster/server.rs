@@ -34,6 +34,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 1,
+        fencing: false,
         run: creation,
     },
     Scenario {

@@ -33,6 +33,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 3,
+        fencing: false,
         run: standby_busy,
     },
     Scenario {
