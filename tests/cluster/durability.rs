@@ -104,14 +104,14 @@ fn replica_lost(bed: &Bed) -> Result<()> {
     let (lost, left) = (names[0].to_owned(), names[1].to_owned());
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("power-off {lost}"));
+    ledger.mark(format!("power-off {lost}"));
     bed.lab().fault(Fault::PowerOff, &lost)?;
     bed.wait_status(&primary, &format!("each write also on 1 of {left}"), SOON)?;
     let verdict = bed.finish(ledger, &[&primary, &left])?;
     verdict.assert_gap_within(DEGRADE + Duration::from_secs(2))?;
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("kill-daemon {primary}"));
+    ledger.mark(format!("kill-daemon {primary}"));
     bed.lab().fault(Fault::KillDaemon, &primary)?;
     let promoted = bed.wait_promoted_on_other_than(&primary, SOON)?;
     ensure!(promoted == left, "{promoted} was promoted");
@@ -132,14 +132,14 @@ fn chain_down(bed: &Bed) -> Result<()> {
     let first = configure(bed, "")?;
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("MSS, {first} dies"));
+    ledger.mark(format!("MSS, {first} dies"));
     bed.take_away(&first)?;
     let second = bed.wait_promoted_on_other_than(&first, SOON)?;
     ledger.wait_until_written(SOON)?;
     let third = bed.others(&first).into_iter().find(|name| *name != second).map(str::to_owned).unwrap_or_default();
     bed.wait_status(&third, ", in sync", SOON)?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("XMS, {second} dies"));
+    ledger.mark(format!("XMS, {second} dies"));
     bed.take_away(&second)?;
     let last = bed.wait_promoted_on_other_than(&second, SOON)?;
     ensure!(last == third, "{last} was promoted");
@@ -160,7 +160,7 @@ fn chain_turns(bed: &Bed) -> Result<()> {
     let ledger = bed.ledger()?;
     for (away, left) in [(&other, &one), (&one, &other)] {
         ledger.wait_for_acknowledged(50, SOON)?;
-        ledger.mark(&format!("{away} dies"));
+        ledger.mark(format!("{away} dies"));
         bed.take_away(away)?;
         bed.wait_status(&primary, &format!("each write also on 1 of {left}"), SOON)?;
         ledger.wait_for_acknowledged(50, SOON)?;
@@ -169,7 +169,7 @@ fn chain_turns(bed: &Bed) -> Result<()> {
             bed.wait_status(away, ", in sync", WHOLE)?;
         }
     }
-    ledger.mark(&format!("{primary} dies"));
+    ledger.mark(format!("{primary} dies"));
     bed.take_away(&primary)?;
     let promoted = bed.wait_promoted_on_other_than(&primary, SOON)?;
     ensure!(promoted == other, "{promoted} was promoted, which missed writes");
@@ -193,7 +193,7 @@ fn stale_replica(bed: &Bed) -> Result<()> {
     }
     bed.wait_status(&primary, "primary, alone", SOON)?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("{primary} dies, {stale} comes back"));
+    ledger.mark(format!("{primary} dies, {stale} comes back"));
     bed.take_away(&primary)?;
     bed.wait("no instance left", SOON, || Ok(bed.instances()?.is_empty().then_some(())))?;
     bed.bring_back(&stale)?;
@@ -201,7 +201,7 @@ fn stale_replica(bed: &Bed) -> Result<()> {
     std::thread::sleep(Duration::from_secs(15));
     ensure!(bed.promoted()?.is_none(), "{stale} was promoted, which missed writes");
     ensure!(bed.attribute(&stale, "master-p_db")?.as_deref() == Some("-INFINITY"), "{stale} could be promoted");
-    ledger.mark(&format!("{primary} comes back"));
+    ledger.mark(format!("{primary} comes back"));
     bed.bring_back(&primary)?;
     let promoted = bed.wait("a primary", WHOLE, || bed.promoted())?;
     ensure!(promoted == primary, "{promoted} was promoted");
@@ -219,11 +219,11 @@ fn lose_both_holders(bed: &Bed, ledger: &rustha_lab::ledger::Ledger, primary: &s
     let names = bed.others(primary);
     let (holder, stale) = (names[0].to_owned(), names[1].to_owned());
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("{stale} dies"));
+    ledger.mark(format!("{stale} dies"));
     bed.take_away(&stale)?;
     bed.wait_status(primary, &format!("each write also on 1 of {holder}"), SOON)?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("{primary} and {holder} die, {stale} comes back"));
+    ledger.mark(format!("{primary} and {holder} die, {stale} comes back"));
     bed.lab().fault(Fault::KillDaemon, primary)?;
     bed.take_away(&holder)?;
     bed.whole_node()?.run(&["crm_standby", "--node", primary, "--update", "on"])?;
@@ -239,7 +239,7 @@ fn both_holders_lost(bed: &Bed) -> Result<()> {
     bed.wait_status(&stale, "excluded: none of those that have everything is there", WHOLE)?;
     std::thread::sleep(Duration::from_secs(15));
     ensure!(bed.promoted()?.is_none(), "{stale} was promoted, which missed writes");
-    ledger.mark(&format!("{primary} comes back"));
+    ledger.mark(format!("{primary} comes back"));
     bed.bring_back(&primary)?;
     bed.bring_back(&holder)?;
     bed.wait("a primary", WHOLE, || bed.promoted())?;
@@ -273,14 +273,14 @@ fn two_acknowledgements(bed: &Bed) -> Result<()> {
     let lost = bed.others(&primary)[0].to_owned();
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("{lost} dies"));
+    ledger.mark(format!("{lost} dies"));
     bed.take_away(&lost)?;
     bed.wait_status(&primary, "each write also on 1 of", SOON)?;
     ledger.wait_until_written(SOON)?;
-    ledger.mark(&format!("{lost} comes back"));
+    ledger.mark(format!("{lost} comes back"));
     bed.bring_back(&lost)?;
     bed.wait_status(&primary, "each write also on 2 of", WHOLE)?;
-    ledger.mark(&format!("{primary} dies"));
+    ledger.mark(format!("{primary} dies"));
     bed.lab().fault(Fault::KillDaemon, &primary)?;
     bed.wait_promoted_on_other_than(&primary, SOON)?;
     ledger.wait_until_written(SOON)?;

@@ -43,7 +43,7 @@ fn kill_daemon(bed: &Bed) -> Result<()> {
     let ledger = bed.ledger()?;
     for round in 1..=3 {
         ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
-        ledger.mark(&format!("round {round}: kill-daemon {primary}"));
+        ledger.mark(format!("round {round}: kill-daemon {primary}"));
         bed.lab().fault(Fault::KillDaemon, &primary)?;
         bed.wait_promoted_on_other_than(&primary, Duration::from_secs(30))?;
         ledger.wait_until_written(Duration::from_secs(20))?;
@@ -57,7 +57,7 @@ fn hang_daemon(bed: &Bed) -> Result<()> {
     let primary = bed.standard_configuration()?;
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
-    ledger.mark(&format!("hang-daemon {primary}"));
+    ledger.mark(format!("hang-daemon {primary}"));
     bed.lab().fault(Fault::HangDaemon, &primary)?;
     bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
     ledger.wait_until_written(Duration::from_secs(20))?;
@@ -73,7 +73,7 @@ fn power_off(bed: &Bed) -> Result<()> {
     let primary = bed.standard_configuration()?;
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
-    ledger.mark(&format!("power-off {primary}"));
+    ledger.mark(format!("power-off {primary}"));
     bed.lab().fault(Fault::PowerOff, &primary)?;
     let successor = bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
     ledger.wait_until_written(Duration::from_secs(20))?;

@@ -46,7 +46,7 @@ fn maintenance(bed: &Bed) -> Result<()> {
     let now = bed.wait_healthy(WHOLE)?;
     ensure!(now == primary, "the primary moved to {now} by a maintenance");
     ensure_untouched(bed)?;
-    ledger.mark(&format!("kill-daemon {primary}"));
+    ledger.mark(format!("kill-daemon {primary}"));
     bed.lab().fault(Fault::KillDaemon, &primary)?;
     bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
     ledger.wait_until_written(Duration::from_secs(20))?;

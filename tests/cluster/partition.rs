@@ -55,7 +55,7 @@ fn primary_cut_off(bed: &Bed) -> Result<()> {
     let primary = bed.standard_configuration_with_all(&[PATIENCE])?;
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("cable-out {primary}"));
+    ledger.mark(format!("cable-out {primary}"));
     bed.lab().fault(Fault::CableOut, &primary)?;
     bed.wait_promoted_on_other_than(&primary, WHOLE)?;
     ledger.wait_until_written(SOON)?;
@@ -74,7 +74,7 @@ fn replica_cut_off(bed: &Bed) -> Result<()> {
     let names = bed.others(&primary);
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("cable-out {}", names[0]));
+    ledger.mark(format!("cable-out {}", names[0]));
     bed.lab().fault(Fault::CableOut, names[0])?;
     bed.wait_status(&primary, &format!("each write also on 1 of {}", names[1]), SOON)?;
     ledger.wait_for_acknowledged(50, SOON)?;
@@ -91,20 +91,20 @@ fn two_nodes(bed: &Bed) -> Result<()> {
     let replica = bed.others(&primary)[0].to_owned();
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("standby {replica}"));
+    ledger.mark(format!("standby {replica}"));
     bed.whole_node()?.run(&["crm_standby", "--node", &replica, "--update", "on"])?;
     bed.wait_status(&primary, "primary, alone", SOON)?;
     ledger.wait_for_acknowledged(50, SOON)?;
     bed.bring_back(&replica)?;
     bed.wait_status(&replica, ", in sync", WHOLE)?;
-    ledger.mark(&format!("power-off {replica}"));
+    ledger.mark(format!("power-off {replica}"));
     bed.lab().fault(Fault::PowerOff, &replica)?;
     bed.wait_status(&primary, "primary, writes wait", SOON)?;
-    ledger.mark(&format!("power-on {replica}"));
+    ledger.mark(format!("power-on {replica}"));
     bed.lab().heal()?;
     ledger.wait_until_written(WHOLE)?;
     bed.wait_healthy(WHOLE)?;
-    ledger.mark(&format!("power-off {primary}"));
+    ledger.mark(format!("power-off {primary}"));
     bed.lab().fault(Fault::PowerOff, &primary)?;
     bed.wait_status(&replica, "waiting: 1 of 2 nodes are online", WHOLE)?;
     ensure!(bed.promoted()?.is_none(), "promoted although the primary may live, cut off");
@@ -121,7 +121,7 @@ fn two_nodes_fencing(bed: &Bed) -> Result<()> {
     let replica = bed.others(&primary)[0].to_owned();
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, SOON)?;
-    ledger.mark(&format!("cable-out {replica}"));
+    ledger.mark(format!("cable-out {replica}"));
     bed.lab().fault(Fault::CableOut, &replica)?;
     bed.wait("one of the two fenced", WHOLE, || {
         Ok((bed.lab().nodes().iter().filter(|node| node.is_on()).count() == 1).then_some(()))
@@ -134,7 +134,7 @@ fn two_nodes_fencing(bed: &Bed) -> Result<()> {
     bed.wait_all_instances(WHOLE)?;
     let whole = bed.wait_settled(WHOLE)?;
     if whole.len() == 2 {
-        ledger.mark(&format!("power-off {left}"));
+        ledger.mark(format!("power-off {left}"));
         bed.lab().fault(Fault::PowerOff, &left)?;
         bed.wait_promoted_on_other_than(&left, WHOLE)?;
         ledger.wait_until_written(WHOLE)?;

@@ -53,7 +53,7 @@ fn broken_replica(bed: &Bed) -> Result<()> {
     // Convention 7: a success that is shown.
     let shown = bed.whole_node()?.run(&["crm_mon", "--one-shot", "--output-as=xml"])?;
     ensure!(shown.contains("rc=\"190\""), "the monitor of the broken replica {broken} is not degraded");
-    ledger.mark(&format!("kill-daemon {primary}, with {broken} broken"));
+    ledger.mark(format!("kill-daemon {primary}, with {broken} broken"));
     bed.lab().fault(Fault::KillDaemon, &primary)?;
     let promoted = bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
     ensure!(promoted != broken, "the broken replica {broken} was promoted");

@@ -53,7 +53,7 @@ fn planned_move(bed: &Bed) -> Result<()> {
     let ledger = bed.ledger()?;
     for (from, to) in [(&first, &target), (&target, &first)] {
         ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
-        ledger.mark(&format!("move from {from} to {to}"));
+        ledger.mark(format!("move from {from} to {to}"));
         let node = bed.whole_node()?;
         node.run(&["crm_resource", "--move", "--promoted", "--resource", "c_db", "--node", to])?;
         let promoted = bed.wait_promoted_on_other_than(from, Duration::from_secs(30))?;
@@ -68,7 +68,7 @@ fn standby_online(bed: &Bed) -> Result<()> {
     let primary = bed.standard_configuration()?;
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
-    ledger.mark(&format!("standby {primary}"));
+    ledger.mark(format!("standby {primary}"));
     bed.whole_node()?.run(&["crm_standby", "--node", &primary, "--update", "on"])?;
     let successor = bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
     ledger.wait_until_written(Duration::from_secs(20))?;
@@ -89,7 +89,7 @@ fn standby_busy(bed: &Bed) -> Result<()> {
         ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
         let node = bed.node(&primary)?;
         occupy(bed, node)?;
-        ledger.mark(&format!("standby {primary}, its clients {}", if leave { "leave later" } else { "stay" }));
+        ledger.mark(format!("standby {primary}, its clients {}", if leave { "leave later" } else { "stay" }));
         bed.whole_node()?.run(&["crm_standby", "--node", &primary, "--update", "on"])?;
         if leave {
             std::thread::sleep(Duration::from_secs(6));
