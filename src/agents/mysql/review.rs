@@ -78,7 +78,9 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
 fn in_sync(node: &Node, record: Option<&Record>, primary: &str, status: String, readable: bool) -> Result<Standing> {
     let record = record.filter(|record| record.primary == primary && record.state == State::Open);
     let Some(sync) = record.and_then(|record| record.sync.as_ref()) else {
-        return Ok(Standing { score: Some(REPLICA), status, readable });
+        // Where semi-sync is managed, a primary without such a record has not said yet who has everything.
+        let score = if node.config.semi_sync.is_some() { Score::Never } else { REPLICA };
+        return Ok(Standing { score: Some(score), status, readable });
     };
     let me = node.instance()?;
     let (score, place) = if sync.acks == 0 && !sync.has(&me) {
@@ -257,7 +259,7 @@ impl Unled<'_> {
             record: self.record,
             heard: others.len() + 1,
             positions: &positions.collect(),
-            expected: self.node.clone_max.unwrap_or(self.view.instances.len()),
+            expected: self.expected(),
             eligible_elsewhere: self.eligible_elsewhere(),
             waited: self.node.daemon().map_or(Duration::ZERO, Daemon::age).min(since(&unled_file(self.node))),
             patience: self.node.config.cold_start_timeout,
@@ -270,6 +272,14 @@ impl Unled<'_> {
                 Standing { score: None, status: format!("waiting: {why}"), readable: false }
             }
         }
+    }
+
+    /// How many instances are waited for. Where it is on record who has everything, and those are there, nobody else is
+    /// needed.
+    fn expected(&self) -> usize {
+        let is_known = self.record.is_some_and(|record| record.sync.is_some());
+        let running = self.view.instances.len();
+        if is_known { running } else { self.node.clone_max.unwrap_or(running) }
     }
 
     /// What the other instances told for the promotion that comes next.

@@ -14,8 +14,11 @@ use super::review::review;
 use super::{closing, create, guard};
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::server::client::{Session, Unavailable};
+use crate::server::dialect::Dialect;
 use crate::server::layout;
 use crate::server::process::{Daemon, Starting};
+use crate::server::semisync;
+use crate::server::version::Vendor;
 
 /// Runs the action.
 pub fn start(node: &Node) -> Outcome {
@@ -58,6 +61,7 @@ fn launch(node: &Node) -> Result<Session> {
     let (binary, user) = validate(node)?;
     node.mark().remove()?;
     let dialect = layout::ask_version(&binary)?;
+    refuse_impossible_promise(node, dialect)?;
     create::ensure_database(node, &binary, &user, dialect)?;
     prepare(node, &user)?;
     let ended = node.lasting().take_clean_end()?;
@@ -83,12 +87,37 @@ fn launch(node: &Node) -> Result<Session> {
     }
     let mut session = await_answer(node, &mut starting)?;
     go_on_living(node, &mut session, starting.daemon(), ended)?;
+    refuse_missing_plugin(node, &mut session)?;
     if session.state()?.is_writable() {
         // MySQL reads variables that were made persistent after its command line.
         log::error!("the server opened itself for writes: RESET PERSIST read_only, super_read_only; closed");
         closing::close(node, &mut session, node.deadline)?;
     }
     Ok(session)
+}
+
+/// MariaDB waits for the acknowledgement of one replica, whatever it is asked for.
+///
+/// # Errors
+/// More than that was asked for.
+pub fn refuse_impossible_promise(node: &Node, dialect: Dialect) -> Result<(), OcfError> {
+    let acks = node.config.semi_sync.map_or(0, |wanted| wanted.acks);
+    if acks > 1 && dialect.version().vendor == Vendor::MariaDb {
+        let why = format!("semi_sync_acks is {acks}, but MariaDB waits for one replica only: set it to 1");
+        return Err(OcfError::new(ExitCode::Configured, why));
+    }
+    Ok(())
+}
+
+/// A promise that this server cannot keep fails here, and not in the middle of a failover.
+fn refuse_missing_plugin(node: &Node, session: &mut Session) -> Result<()> {
+    let both = semisync::read(session)?;
+    if node.cluster.is_some() && node.config.semi_sync.is_some() && (both.source.is_none() || both.replica.is_none()) {
+        let why = "the server has no semi-synchronous replication: its plugins semisync_source.so and semisync_replica.so are \
+                   not in its plugin directory; install them, or set semi_sync=off";
+        return Err(OcfError::new(ExitCode::Installed, why).into());
+    }
+    Ok(())
 }
 
 /// A server that was shut down cleanly, with everything applied, and has the same transactions now, lives on: what it had

@@ -11,6 +11,7 @@ use super::review;
 use super::start;
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
+use crate::server::layout;
 
 /// Runs the action. Level 0 looks at the parameters only, level 10 also at this node (OCF 1.1).
 pub fn validate(call: &Invocation, time: Duration) -> Outcome {
@@ -26,7 +27,9 @@ pub fn validate(call: &Invocation, time: Duration) -> Outcome {
     if let Some(trouble) = node.trouble {
         return Err(trouble.into());
     }
-    start::validate(&node)?;
+    let (binary, _) = start::validate(&node)?;
+    start::refuse_impossible_promise(&node, layout::ask_version(&binary)?)?;
+    validate_cluster(&node)?;
     if node.daemon().is_some() {
         let mut session = node.quick_session()?;
         let state = session.state()?;
@@ -40,6 +43,24 @@ pub fn validate(call: &Invocation, time: Duration) -> Outcome {
         }
     }
     Ok(ExitCode::Success)
+}
+
+/// What the cluster must be for what was asked of it.
+fn validate_cluster(node: &Node) -> Result<()> {
+    let Some(view) = node.view()? else { return Ok(()) };
+    if node.config.prefers_availability && !view.fencing {
+        // Objection 10: a primary that was alone may still acknowledge, and only fencing proves that it does not.
+        let why = "durability=available needs fencing (stonith-enabled=true): without it nobody knows whether a lost primary \
+                   still acknowledges writes";
+        return Err(OcfError::new(ExitCode::Configured, why).into());
+    }
+    if node.config.semi_sync.is_some() && view.configured == 2 && !view.fencing {
+        log::warn!(
+            "two nodes without fencing: when the machine of one is lost, writes wait on the other one, or nobody is promoted \
+             there, until it is back: configure fencing, or a third node"
+        );
+    }
+    Ok(())
 }
 
 /// Under Pacemaker the resource must be a promotable clone that is notified: without the notifications no replica tells
