@@ -37,6 +37,15 @@ pub const ALL: &[Scenario] = &[
         run: reload,
     },
     Scenario {
+        name: "semi-sync-reload",
+        about: "semi_sync is switched off and on again under load: the record says so first, and all are in sync again.",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        fencing: false,
+        run: semi_sync_reload,
+    },
+    Scenario {
         name: "drop-in",
         about: "A configuration of ocf:heartbeat:mariadb works as it is; what is of the past is said in the log.",
         roots: BOTH,
@@ -90,6 +99,33 @@ fn reload(bed: &Bed) -> Result<()> {
     }
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+    bed.finish(ledger, &bed.names()).map(drop)
+}
+
+fn semi_sync_reload(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration()?;
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+    let set = |value: &str| {
+        let argv = ["crm_resource", "--resource", "p_db", "--set-parameter", "semi_sync", "--parameter-value", value];
+        bed.whole_node()?.run(&argv).map(drop)
+    };
+    ledger.mark("semi_sync=off");
+    set("off")?;
+    bed.wait("nothing promised", WHOLE, || Ok((!bed.record()?.contains("acks=")).then_some(())))?;
+    let is_off = |name: &str| -> Result<bool> {
+        let shown = bed.node(name)?.sql("SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync%status'")?;
+        Ok(!shown.contains("ON"))
+    };
+    for name in bed.names() {
+        bed.wait(&format!("semi-sync off on {name}"), WHOLE, || Ok(is_off(name)?.then_some(())))?;
+    }
+    ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+    ledger.mark("semi_sync=managed");
+    set("managed")?;
+    let others = bed.others(&primary);
+    bed.wait_status(&primary, &format!("each write also on 1 of {}", others.join(", ")), WHOLE)?;
+    bed.wait_healthy(WHOLE)?;
     bed.finish(ledger, &bed.names()).map(drop)
 }
 

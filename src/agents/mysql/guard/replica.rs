@@ -24,8 +24,12 @@ pub struct Memory {
 /// # Errors
 /// When server or cluster cannot be asked or told: what was not done is done by a later turn.
 pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
-    let (Some(cluster), Some(_)) = (&node.cluster, node.config.semi_sync) else { return Ok(CALM) };
+    let Some(cluster) = &node.cluster else { return Ok(CALM) };
     let mut session = node.quick_session()?;
+    if node.config.semi_sync.is_none() {
+        semisync::replica_off(&mut session, node.deadline)?;
+        return Ok(CALM);
+    }
     let status = session.replica_status()?;
     // One that is sealed for a promotion receives nothing, and must not begin again by itself.
     let Some(status) = status.filter(|status| status.receiver != Thread::Stopped) else { return Ok(CALM) };
