@@ -73,7 +73,32 @@ impl Cluster {
     /// When the cluster cannot be asked or its answer cannot be read.
     pub fn view(&self, deadline: Deadline) -> Result<View> {
         let xml = exec::run("crm_mon", &["--one-shot", "--output-as=xml"], None, deadline)?.success()?;
-        parse::view(&xml, &self.resource).context("cannot read crm_mon's answer")
+        let mut view = parse::view(&xml, &self.resource).context("cannot read crm_mon's answer")?;
+        if view.lacks_majority().is_some() {
+            view.gone.extend(self.left(deadline)?.into_iter().filter(|node| !view.online.contains(node)));
+        }
+        Ok(view)
+    }
+
+    /// The nodes that said good-bye when they were shut down, and have not come back since.
+    fn left(&self, deadline: Deadline) -> Result<Vec<String>> {
+        let xml = exec::run("cibadmin", &["--query", "--scope", "nodes"], None, deadline)?.success()?;
+        parse::nodes_with(&xml, &self.left_attribute()).context("cannot read the nodes' attributes")
+    }
+
+    /// Says for good that this node leaves the cluster cleanly, or that it is back.
+    ///
+    /// # Errors
+    /// When the tool fails.
+    pub fn set_left(&self, has_left: bool, deadline: Deadline) -> Result<()> {
+        let name = self.left_attribute();
+        let change = if has_left { "--update=1" } else { "--delete" };
+        let args = ["--node", &self.node, "--name", &name, "--lifetime", "forever", change];
+        ignore_missing(exec::run("crm_attribute", &args, None, deadline)?)
+    }
+
+    fn left_attribute(&self) -> String {
+        format!("{}-left", self.resource)
     }
 
     /// The name of the node attribute in which Pacemaker keeps this resource's promotion score.

@@ -17,6 +17,8 @@ pub struct View {
     pub online: Vec<String>,
     /// Nodes that are provably not in any part of the cluster: they left cleanly, or were fenced.
     pub gone: Vec<String>,
+    /// Nodes that are about to leave cleanly.
+    pub leaving: Vec<String>,
     /// How many nodes are configured.
     pub configured: usize,
     /// The cluster fences.
@@ -117,7 +119,10 @@ pub fn view(xml: &str, resource: &str) -> Result<View> {
                 let is = |name: &str| get(name) == "true";
                 if is("online") {
                     view.online.push(get("name").to_string());
-                } else if !is("unclean") && get("expected_up") == "false" {
+                    if is("shutdown") {
+                        view.leaving.push(get("name").to_string());
+                    }
+                } else if !is("unclean") {
                     view.gone.push(get("name").to_string());
                 }
             }
@@ -140,6 +145,10 @@ pub fn view(xml: &str, resource: &str) -> Result<View> {
     }
     if !is_complete {
         bail!("it ends too early");
+    }
+    if !view.fencing {
+        // Without fencing Pacemaker calls every node clean that it does not see.
+        view.gone.clear();
     }
     Ok(view)
 }
@@ -193,6 +202,31 @@ pub fn print_pair(set: &str, name: &str, value: &str) -> String {
         "<crm_config><cluster_property_set id=\"{set}\"><nvpair id=\"{set}-{name}\" name=\"{name}\" value=\"{value}\"/>\
          </cluster_property_set></crm_config>"
     )
+}
+
+/// Reads `cibadmin --query --scope nodes`: the names of the nodes that have this permanent attribute.
+///
+/// # Errors
+/// When the text is not XML.
+pub fn nodes_with(xml: &str, attribute: &str) -> Result<Vec<String>> {
+    let mut reader = Reader::from_str(xml);
+    let (mut node, mut found) = (String::new(), Vec::new());
+    loop {
+        match reader.read_event().context("it is not XML")? {
+            Event::Start(element) | Event::Empty(element) => {
+                let mut attributes = attributes_of(&element)?;
+                match element.name().as_ref() {
+                    "node" => node = attributes.remove("uname").unwrap_or_default(),
+                    "nvpair" if attributes.get("name").is_some_and(|name| name == attribute) => {
+                        found.push(node.clone())
+                    }
+                    _ => {}
+                }
+            }
+            Event::Eof => return Ok(found),
+            _ => {}
+        }
+    }
 }
 
 /// Reads the value of the one `<nvpair>` that `cibadmin --query --xpath` found.
@@ -257,6 +291,14 @@ mod tests {
     fn a_truncated_answer_is_an_error() {
         assert!(view(&V2[..V2.len() / 2], "p_db").is_err());
         assert!(view("", "p_db").is_err());
+    }
+
+    #[test]
+    fn nodes_are_found_by_a_permanent_attribute() {
+        let xml = "<nodes><node id=\"1\" uname=\"db1\"/><node id=\"2\" uname=\"db2\"><instance_attributes id=\"n\">\
+                   <nvpair id=\"x\" name=\"p_db-left\" value=\"1\"/></instance_attributes></node></nodes>";
+        assert_eq!(nodes_with(xml, "p_db-left").expect("XML"), ["db2"]);
+        assert!(nodes_with(xml, "p_other-left").expect("XML").is_empty());
     }
 
     #[test]

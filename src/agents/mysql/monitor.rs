@@ -29,6 +29,13 @@ pub struct Kind {
 
 /// Runs the action.
 pub fn monitor(node: &Node, kind: Kind) -> Outcome {
+    // The first thing that the cluster asks on a node that is back.
+    if kind.is_probe
+        && let Some(cluster) = &node.cluster
+        && let Err(error) = cluster.set_left(false, node.deadline)
+    {
+        log::warn!("cannot tell the cluster that this node is back: {error:#}");
+    }
     let Some(daemon) = node.daemon() else {
         if !kind.is_probe {
             report_dead(node);

@@ -259,8 +259,9 @@ fn write(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Prom
         risk: promotion.risk.clone(),
         base: state.executed.to_string(),
     };
-    node.lasting().note_epoch(record.epoch)?;
     cluster.write_record(&record.to_string(), &promotion.view, node.deadline)?;
+    // After the record, as a promotion that was not confirmed did not take place; before the first write.
+    node.lasting().note_epoch(record.epoch)?;
     let from = if record.base.is_empty() { "nothing" } else { &record.base };
     let set = record.sync.as_ref().map_or("nobody (not managed)".into(), |sync| names(sync.all()));
     log::info!("promotion {} of {}, from {from}; in sync: {set}", record.epoch, node.resource);

@@ -42,9 +42,14 @@ pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
     }
     let standing = match primary {
         _ if view.unmanaged => return Ok(Standing::stopped()),
-        Some(primary) => with_primary(node, session, &view, &primary)?,
-        None => without_primary(node, session, cluster, &view)?,
+        Some(primary) => with_primary(node, session, &view, &primary),
+        None => without_primary(node, session, cluster, &view),
     };
+    let standing = standing.or_else(|error| match error.downcast::<OcfError>() {
+        // Not a tool that failed, but a state in which it takes no part.
+        Ok(refusal) => Ok(Standing::excluded(&refusal.reason)),
+        Err(other) => Err(other),
+    })?;
     publish(node, &view, &standing);
     Ok(standing)
 }

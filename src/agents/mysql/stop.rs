@@ -12,6 +12,7 @@ use super::publish::{Standing, publish};
 use super::{demote, guard, replicate};
 use crate::deadline::Deadline;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
+use crate::pacemaker::View;
 use crate::server::client::Session;
 use crate::server::dialect::Dialect;
 use crate::server::process::Daemon;
@@ -47,11 +48,25 @@ pub fn stop(node: &Node) -> Outcome {
         let _ = fs::remove_file(file);
     }
     match node.view() {
-        Ok(Some(view)) => publish(node, &view, &Standing::stopped()),
+        Ok(Some(view)) => {
+            publish(node, &view, &Standing::stopped());
+            say_farewell(node, &view);
+        }
         Ok(None) => {}
         Err(error) => log::warn!("cannot tell the cluster that it is stopped: {error:#}"),
     }
     Ok(ExitCode::Success)
+}
+
+/// A node that is shut down tells the others for good: in a cluster of two without fencing they could not know that it is
+/// not merely cut off.
+fn say_farewell(node: &Node, view: &View) {
+    if let Some(cluster) = &node.cluster
+        && view.leaving.contains(&cluster.node)
+        && let Err(error) = cluster.set_left(true, node.deadline)
+    {
+        log::warn!("cannot tell the cluster that this node leaves it: {error:#}");
+    }
 }
 
 /// Ends the daemon.
