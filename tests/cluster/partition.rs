@@ -94,8 +94,10 @@ fn two_nodes(bed: &Bed) -> Result<()> {
     ledger.mark(format!("standby {replica}"));
     bed.whole_node()?.run(&["crm_standby", "--node", &replica, "--update", "on"])?;
     bed.wait_status(&primary, "primary, alone", SOON)?;
+    bed.wait("the replica stopped", SOON, || Ok((bed.instances()?.len() == 1).then_some(())))?;
     ledger.wait_for_acknowledged(50, SOON)?;
     bed.bring_back(&replica)?;
+    bed.wait_all_instances(WHOLE)?;
     bed.wait_status(&replica, ", in sync", WHOLE)?;
     ledger.mark(format!("power-off {replica}"));
     bed.lab().fault(Fault::PowerOff, &replica)?;
