@@ -69,6 +69,9 @@ pub struct Keeper {
     wait_note: Option<u64>,
     /// The instances that the note covers, each with whether it acknowledged when the note was taken.
     covered: BTreeSet<(Instance, bool)>,
+    /// Those of the set that were lost when the note was taken, and have been ever since: a note from before does not cover
+    /// what they acknowledged last.
+    lost: BTreeSet<Instance>,
 }
 
 impl Keeper {
@@ -87,6 +90,8 @@ impl Keeper {
         if !seen.waiting {
             self.wait_note = None;
         }
+        let lost: BTreeSet<Instance> = sync.all().filter(|instance| self.is_lost(instance, seen)).cloned().collect();
+        self.lost.retain(|instance| lost.contains(instance));
         let step = self.decide(sync, seen, wanted);
         match &step {
             Step::Note(number) => {
@@ -94,6 +99,7 @@ impl Keeper {
                 self.is_fresh = true;
                 self.wait_note = self.wait_note.or(seen.waiting.then_some(*number));
                 self.covered = peers(seen).map(|(instance, peer)| (instance, peer.acknowledges)).collect();
+                self.lost = lost;
             }
             Step::SetServer(_) | Step::Cut(_) => self.is_fresh = false,
             Step::Write(_) | Step::Rest => {}
@@ -160,7 +166,8 @@ impl Keeper {
             let joining = rest.iter().map(|instance| (*instance).clone()).collect();
             return Some(Step::Write(InSync { acks: 0, members: BTreeSet::new(), joining }));
         }
-        if !self.is_fresh {
+        let is_after_loss = sync.all().all(|instance| rest.contains(instance) || self.lost.contains(instance));
+        if !self.is_fresh || !is_after_loss {
             return Some(Step::Note(self.note + 1));
         }
         let proven = rest.iter().filter(|instance| self.has_note(instance, seen)).count() as u32;

@@ -92,6 +92,24 @@ fn objection_11_a_lost_replica_is_taken_out_at_once_when_others_acknowledge_and_
 }
 
 #[test]
+fn invariant_1_a_note_from_before_the_loss_is_not_good_for_taking_out() {
+    // Found by the model: db3 acknowledged a write after the note, alone, and was lost with it.
+    let mut play = Play::new(1, "db2", "db3");
+    play.peer("db3", true);
+    assert_eq!(play.settle(), [Step::Note(11)]);
+    play.receive("db2");
+    play.receive("db3");
+    play.settle();
+    assert_eq!(play.sync.members, instances("db2 db3"));
+    play.lose("db3");
+    assert_eq!(play.settle(), [Step::Note(12)]);
+    assert_eq!(play.sync.members, instances("db2 db3"), "db2 has note 11, but perhaps not what db3 acknowledged since");
+    play.receive("db2");
+    play.settle();
+    assert_eq!(play.sync.members, instances("db2"));
+}
+
+#[test]
 fn invariant_1_the_last_replica_is_taken_out_only_when_patience_is_over_and_in_the_cib_before_writes_go_on() {
     let mut play = Play::new(1, "db2", "");
     play.lose("db2");
