@@ -24,6 +24,12 @@ use crate::server::dialect::Source;
 use crate::server::process::Daemon;
 use crate::server::rows::{Receiver, ReplicaStatus, ServerState};
 
+/// How long the record of a promotion may take to reach this node, after Pacemaker has told of the promotion.
+const RECORD: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether it is here.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// How long it is waited for the receiver to connect after an attachment.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -42,7 +48,14 @@ pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
     }
     let standing = match primary {
         _ if view.unmanaged => return Ok(Standing::stopped()),
-        Some(primary) => with_primary(node, session, &view, &primary),
+        Some(primary) => match is_on_record(node, &primary) {
+            Ok(true) => with_primary(node, session, &view, &primary),
+            Ok(false) => {
+                log::info!("{primary} is called promoted, but its promotion is not on record: left alone");
+                return Ok(Standing::stopped());
+            }
+            Err(error) => Err(error),
+        },
         None => without_primary(node, session, cluster, &view),
     };
     let standing = standing.or_else(|error| match error.downcast::<OcfError>() {
@@ -52,6 +65,22 @@ pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
     })?;
     publish(node, &view, &standing);
     Ok(standing)
+}
+
+/// Whether this promotion took place. Pacemaker calls an instance promoted that refused it, and tells the others so (seen
+/// with 2.1.5 and 3.0.3): what that instance has is not the history, and on MySQL whoever attaches to it takes over its
+/// transactions (invariant 3). A record that was just written may need a moment until it is here.
+fn is_on_record(node: &Node, primary: &str) -> Result<bool> {
+    let deadline = node.deadline.at_most(RECORD);
+    loop {
+        if node.record()?.is_none_or(|record| record.primary == primary) {
+            return Ok(true);
+        }
+        if deadline.is_over() {
+            return Ok(false);
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// A replica of a living primary.
