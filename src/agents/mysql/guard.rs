@@ -116,8 +116,8 @@ fn newest_call(told: BTreeMap<String, Said>, me: &str) -> Option<(String, Call)>
     calls.max_by_key(|(_, call)| call.epoch)
 }
 
-/// Ends a replica's part in the set before its server is stopped: it receives nothing more, says so, and waits a little
-/// until the primary does not count on it any more, so that no write has to wait for it.
+/// Ends a replica's part in the set, before its server is stopped or because it may not be promoted any more: it receives
+/// nothing more, says so, and waits a little until the primary does not count on it, so that no write has to wait for it.
 ///
 /// # Errors
 /// When server or cluster cannot be asked or told.

@@ -15,7 +15,7 @@ use super::decide::position::Told;
 use super::decide::record::{Instance, Place, Record, State, next_epoch};
 use super::node::Node;
 use super::publish::{FIRST, REPLICA, Standing, TARGET, publish};
-use super::replicate;
+use super::{guard, replicate};
 use crate::gtid::GtidSet;
 use crate::ocf::exit::OcfError;
 use crate::pacemaker::{Cluster, Score, View};
@@ -87,10 +87,15 @@ fn is_on_record(node: &Node, primary: &str) -> Result<bool> {
 fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) -> Result<Standing> {
     let source = node.source_at(primary, view);
     let record = node.record()?;
-    if let Some(why) = out_of_it(None, &session.state()?.executed, record.as_ref())? {
+    let status = session.replica_status()?;
+    if let Some(why) = out_of_it(status.as_ref(), &session.state()?.executed, record.as_ref())? {
+        // It takes no part in an election: as long as it may acknowledge, nobody could be promoted.
+        if let Err(error) = guard::say_good_bye(node, session) {
+            log::warn!("not yet taken out of the in-sync set: {error:#}");
+        }
         return Ok(Standing::excluded(&why));
     }
-    let verdict = judge(node, session.replica_status()?.as_ref(), &source);
+    let verdict = judge(node, status.as_ref(), &source);
     let verdict = match verdict {
         health::Verdict::Attach => match join(node, session, primary, &source)? {
             Joined::Attached(status) => judge(node, status.as_ref(), &source),
