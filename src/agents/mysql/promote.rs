@@ -10,12 +10,12 @@ use super::decide::election::{Election, Survivor, Verdict, elect, found_set};
 use super::decide::position::Told;
 use super::decide::record::{InSync, Instance, Record, State, names, next_epoch};
 use super::node::{Node, insist};
-use super::publish::{REPLICA, Standing, TARGET, publish};
+use super::publish::{Standing, TARGET, publish};
 use super::review::{out_of_it, own_score, position_attribute, unfit};
 use super::{guard, replicate};
 use crate::deadline::Deadline;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
-use crate::pacemaker::{Cluster, View};
+use crate::pacemaker::{Cluster, Score, View};
 use crate::server::client::Session;
 use crate::server::process::Daemon;
 use crate::server::semisync;
@@ -43,7 +43,8 @@ pub fn promote(node: &Node) -> Outcome {
 fn give_up_move(node: &Node) -> Result<()> {
     let (Some(cluster), Some(view)) = (&node.cluster, node.view()?) else { return Ok(()) };
     if own_score(cluster, &view) == Some(TARGET) {
-        cluster.set_score(REPLICA, node.deadline)?;
+        // Not asked again before it has looked at itself.
+        cluster.set_score(Score::Never, node.deadline)?;
     }
     Ok(())
 }
