@@ -15,6 +15,7 @@ use crate::deadline::Deadline;
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, Outcome};
 use crate::ocf::notify::{Moment, Notification, Operation};
+use crate::server::rows::Receiver;
 
 /// How long a replica waits for the last transactions of a demoted primary.
 const LAST_TRANSACTIONS: Duration = Duration::from_secs(10);
@@ -65,7 +66,9 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
 fn await_last_transactions(node: &Node, from: &str) -> Result<()> {
     let Some(cluster) = &node.cluster else { return Ok(()) };
     let mut session = node.session()?;
-    if session.replica_status()?.is_none() {
+    let Some(status) = session.replica_status()? else { return Ok(()) };
+    if status.receiver == Receiver::Stopped || !replicate::counts(&session, &status) {
+        log::warn!("its receiver or its applier is stopped: the last transactions of {from} are not waited for");
         return Ok(());
     }
     let vendor = session.dialect().version().vendor;

@@ -31,7 +31,7 @@ pub fn received(session: &mut Session) -> Result<GtidSet> {
 
 /// Whether the relay log counts: MariaDB purges it when a replica starts with both threads stopped, so that what is in
 /// it is evidence only while the applier runs (objection 2).
-fn counts(session: &Session, status: &ReplicaStatus) -> bool {
+pub fn counts(session: &Session, status: &ReplicaStatus) -> bool {
     status.applier_running || session.dialect().version().vendor == Vendor::MySql
 }
 
