@@ -114,6 +114,9 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
     if let Some(why) = unfit(&session.state()?) {
         bail!(refuse(why));
     }
+    if is_stopped_target(node, cluster, session)? {
+        bail!(refuse("somebody stopped its SQL thread: START REPLICA SQL_THREAD, and ask again".into()));
+    }
     replicate::seal(session, node.deadline)?;
     // Before any change of source, and before anything that may fail: a restart, as well as a change of source, throws
     // the relay log away (objection 2).
@@ -144,6 +147,19 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
             Verdict::Refuse(why) => bail!(refuse(why)),
         }
     }
+}
+
+/// Whether this is a planned move to an instance on which somebody has stopped the applier, while the primary that was
+/// closed for it is there to go on. In a failover the applier is started instead: somebody must be promoted.
+fn is_stopped_target(node: &Node, cluster: &Cluster, session: &mut Session) -> Result<bool> {
+    let is_stopped = session.replica_status()?.is_some_and(|status| !status.applier_running);
+    if !is_stopped {
+        return Ok(false);
+    }
+    let (view, record) = (cluster.view(node.deadline)?, node.record()?);
+    let may_go_on =
+        record.is_some_and(|record| record.state == State::Closed && view.instances.contains_key(&record.primary));
+    Ok(may_go_on && own_score(cluster, &view) == Some(TARGET))
 }
 
 /// Fetches what a survivor has and this instance has not, by ordinary replication from it.
