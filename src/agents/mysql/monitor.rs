@@ -18,6 +18,9 @@ use crate::server::process::{Daemon, last_words};
 /// A set that is smaller than it should be for less than this is on its way.
 const TRANSIENT: Duration = Duration::from_secs(5);
 
+/// How long a monitor waits for its turn.
+const TURN: Duration = Duration::from_secs(2);
+
 /// Which monitor this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -182,6 +185,10 @@ fn replica(node: &Node, session: &mut Session) -> Outcome {
         // Nothing is changed about its replication by parameters that are wrong.
         return Ok(ExitCode::Degraded);
     }
+    let Ok(_turn) = node.await_turn(node.deadline.at_most(TURN)) else {
+        log::info!("another action or the guard is at work: looked at by the next monitor");
+        return Ok(ExitCode::Success);
+    };
     match review::review(node, session) {
         Ok(Standing { score: Some(Score::Never), .. }) => Ok(ExitCode::Degraded),
         Ok(_) => Ok(ExitCode::Success),

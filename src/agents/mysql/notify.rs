@@ -45,6 +45,8 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
     if daemon.is_some_and(|daemon| node.is_marked(daemon)) {
         return Ok(());
     }
+    // What its guard does at the same time could start the receiver that is stopped here.
+    let _turn = node.await_turn(Deadline::after(node.deadline.remaining() / 2))?;
     match (moment, operation) {
         (Moment::Pre, Operation::Promote) if !is_about_me(&note.promote) => {
             promote::tell_survivors_position(node, Deadline::after(node.deadline.remaining() / 2))

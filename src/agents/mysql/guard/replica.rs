@@ -12,11 +12,13 @@ use super::{BUSY, CALM, hear, newest_call, say};
 use crate::server::rows::Receiver as Thread;
 use crate::server::semisync;
 
+/// How long a change may take to take effect: a promotion may be waiting for its turn meanwhile.
+const EFFECT: Duration = Duration::from_secs(2);
+
 /// What a replica's guard remembers. All of it can be lost.
 #[derive(Default)]
 pub struct Memory {
     noted: u64,
-    told: String,
 }
 
 /// Takes a turn; how long to wait before the next one.
@@ -27,13 +29,15 @@ pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
     let Some(cluster) = &node.cluster else { return Ok(CALM) };
     let mut session = node.quick_session()?;
     if node.config.semi_sync.is_none() {
-        semisync::replica_off(&mut session, node.deadline)?;
+        semisync::replica_off(&mut session, node.deadline.at_most(EFFECT))?;
         return Ok(CALM);
     }
     let status = session.replica_status()?;
     // One that is sealed for a promotion receives nothing, and must not begin again by itself.
     let Some(status) = status.filter(|status| status.receiver != Thread::Stopped) else { return Ok(CALM) };
-    let Some((primary, call)) = newest_call(hear(node, cluster, &session)?, &cluster.node) else { return Ok(CALM) };
+    let told = hear(node, cluster, &session)?;
+    let known = told.get(&cluster.node).cloned();
+    let Some((primary, call)) = newest_call(told, &cluster.node) else { return Ok(CALM) };
     if call.epoch < node.lasting().epoch()? {
         // The primary of the newest promotion has not called yet: what the record said when this replica was attached holds.
         return Ok(BUSY);
@@ -44,11 +48,11 @@ pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
     match (may, side.enabled) {
         (true, false) => {
             log::info!("in the in-sync set of {primary}: acknowledges from now on");
-            semisync::replica_on(&mut session, node.deadline)?;
+            semisync::replica_on(&mut session, node.deadline.at_most(EFFECT))?;
         }
         (false, true) => {
             log::info!("not in the in-sync set of {primary}: does not acknowledge");
-            semisync::replica_off(&mut session, node.deadline)?;
+            semisync::replica_off(&mut session, node.deadline.at_most(EFFECT))?;
         }
         _ => {}
     }
@@ -61,11 +65,11 @@ pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
         noted: memory.noted,
         server_id: session.state()?.server_id,
     };
-    let text = Said::Replica(answer.clone()).to_string();
-    let is_new = text != memory.told;
+    // Compared with what the cluster has: an action may have said good-bye for this instance in the meantime.
+    let said = Said::Replica(answer);
+    let is_new = known.as_ref() != Some(&said);
     if is_new && status.receiver == Thread::Running {
-        say(node, cluster, &Said::Replica(answer))?;
-        memory.told = text;
+        say(node, cluster, &said)?;
     }
     Ok(if is_new || memory.noted < call.note || may != is_on { BUSY } else { CALM })
 }
