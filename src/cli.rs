@@ -105,7 +105,10 @@ fn run_guard(agent: &'static dyn Agent) -> i32 {
 
 fn fail(error: &anyhow::Error) -> i32 {
     let described = describe(error);
-    log::error!("{}", described.reason);
+    // Every monitor of a degraded instance says why; the agent has logged it when it became so.
+    if !matches!(described.code, ExitCode::Degraded | ExitCode::DegradedPromoted) {
+        log::error!("{}", described.reason);
+    }
     eprintln!("ocf-exit-reason:{}", described.reason);
     described.code.number()
 }

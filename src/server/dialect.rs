@@ -260,6 +260,9 @@ impl Dialect {
         self.is_mysql_from((5, 7, 5)).then_some(("SET GLOBAL offline_mode=1", "SET GLOBAL offline_mode=0"))
     }
 
+    /// Where the server has its data, which tells it from other servers on its node.
+    pub const DATADIR: &'static str = "SELECT @@global.datadir";
+
     /// Asks the server to shut down cleanly.
     pub const SHUTDOWN: &'static str = "SHUTDOWN";
 

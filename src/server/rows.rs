@@ -8,7 +8,7 @@ use crate::gtid::GtidSet;
 
 mod semisync;
 
-pub use semisync::{ReplicaSide, SemiSync, SourceSide};
+pub use semisync::{ReplicaSide, SemiSync, SourceRule, SourceSide};
 
 /// One row by column name; NULL is `None`.
 pub type Row = BTreeMap<String, Option<String>>;

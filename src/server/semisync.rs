@@ -9,12 +9,16 @@ use anyhow::{Context, Result, bail, ensure};
 use super::client::{Session, server_error};
 use super::dialect::Dialect;
 use super::dialect::code;
-use super::dialect::semisync::{AFTER_SYNC, ENDLESS};
+use super::dialect::semisync::AFTER_SYNC;
 use super::peers;
-use super::rows::{Connection, Receiver, ReplicaSide, SemiSync, SourceSide, parse_flushed, parse_server_id};
+use super::rows::{
+    Connection, Receiver, ReplicaSide, SemiSync, SourceRule, SourceSide, parse_flushed, parse_server_id,
+};
 use super::version::Vendor;
 use crate::deadline::Deadline;
 use crate::gtid::GtidSet;
+
+pub mod before;
 
 /// How often it is looked whether a receiver is connected, or a connection has ended.
 const LOOK: Duration = Duration::from_millis(20);
@@ -60,10 +64,19 @@ pub fn read(session: &mut Session) -> Result<SemiSync> {
 /// # Errors
 /// When the server has no such half, or does not do so.
 pub fn source_on(session: &mut Session, acks: u64) -> Result<Change> {
+    source_on_by(session, SourceRule::lossless(acks))
+}
+
+/// The same by a rule that may have a time-out, after which clients are told all the same.
+///
+/// # Errors
+/// When the server has no such half, or does not do so.
+pub fn source_on_by(session: &mut Session, rule: SourceRule) -> Result<Change> {
+    let acks = rule.acks;
     let side = source_side(session)?;
     ensure!(acks > 0, "a rule of no acknowledgement is none");
     ensure!(acks == 1 || side.names.acks.is_some(), "MariaDB waits for one replica, and not for {acks}");
-    let statements = plan_source(&side, acks);
+    let statements = plan_source(&side, rule);
     apply(session, &statements)?;
     let mut change = if statements.is_empty() { Change::Already } else { Change::Done };
     let mut side = source_side(session)?;
@@ -74,7 +87,7 @@ pub fn source_on(session: &mut Session, acks: u64) -> Result<Change> {
         change = Change::Done;
         side = source_side(session)?;
     }
-    match side.weakness(acks) {
+    match side.weakness_by(rule) {
         None if side.acks == acks => Ok(change),
         None => bail!("semi-synchronous replication waits for {} replicas, and not for {acks}", side.acks),
         Some(why) => bail!("semi-synchronous replication is not on: {why}"),
@@ -83,11 +96,11 @@ pub fn source_on(session: &mut Session, acks: u64) -> Result<Change> {
 
 /// What must be said so that the rule holds: the rule first, the switch last, so that nothing is acknowledged by half a
 /// rule. Pure.
-fn plan_source(side: &SourceSide, acks: u64) -> Vec<String> {
+fn plan_source(side: &SourceSide, rule: SourceRule) -> Vec<String> {
     let names = side.names;
     let mut statements = Vec::new();
-    if side.timeout != ENDLESS {
-        statements.push(Dialect::set_number(names.timeout, ENDLESS));
+    if side.timeout != rule.timeout {
+        statements.push(Dialect::set_number(names.timeout, rule.timeout));
     }
     if !side.wait_no_replica {
         statements.push(Dialect::switch(names.wait_no_replica, true));
@@ -95,8 +108,8 @@ fn plan_source(side: &SourceSide, acks: u64) -> Vec<String> {
     if side.wait_point != AFTER_SYNC {
         statements.push(Dialect::set_word(names.wait_point, AFTER_SYNC));
     }
-    if let Some(name) = names.acks.filter(|_| side.acks != acks) {
-        statements.push(Dialect::set_number(name, acks));
+    if let Some(name) = names.acks.filter(|_| side.acks != rule.acks) {
+        statements.push(Dialect::set_number(name, rule.acks));
     }
     if !side.enabled {
         statements.push(Dialect::switch(names.enabled, true));
@@ -198,6 +211,19 @@ fn await_effect(session: &mut Session, on: bool, deadline: Deadline) -> Result<E
     }
 }
 
+/// Installs MySQL's plugins of which the server has neither half; for good, as INSTALL PLUGIN does. MariaDB has both.
+///
+/// # Errors
+/// When they cannot be installed: never on a server that is closed for SUPER.
+pub fn install(session: &mut Session) -> Result<()> {
+    let found = read(session)?;
+    let statements = session.dialect().install_semi_sync(found.source.is_some(), found.replica.is_some());
+    statements.iter().try_for_each(|statement| {
+        log::info!("{statement}");
+        session.execute("install the plugin of semi-synchronous replication", statement)
+    })
+}
+
 /// The server_ids of the replicas that are connected.
 ///
 /// # Errors
@@ -260,17 +286,17 @@ pub fn flushed_position(session: &mut Session) -> Result<GtidSet> {
 }
 
 fn source_side(session: &mut Session) -> Result<SourceSide> {
-    read(session)?.source.context(
-        "the server has no semi-synchronous replication for a primary: plugin-load-add=semisync_source.so in its option \
-         file",
-    )
+    let option = session.dialect().semi_sync_option(true);
+    let missing =
+        || format!("the server has no semi-synchronous replication for a primary: say {option} in its option file");
+    read(session)?.source.with_context(missing)
 }
 
 fn replica_side(session: &mut Session) -> Result<ReplicaSide> {
-    read(session)?.replica.context(
-        "the server has no semi-synchronous replication for a replica: plugin-load-add=semisync_replica.so in its option \
-         file",
-    )
+    let option = session.dialect().semi_sync_option(false);
+    let missing =
+        || format!("the server has no semi-synchronous replication for a replica: say {option} in its option file");
+    read(session)?.replica.with_context(missing)
 }
 
 fn apply(session: &mut Session, statements: &[String]) -> Result<()> {
@@ -283,6 +309,7 @@ fn apply(session: &mut Session, statements: &[String]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::dialect::semisync::ENDLESS;
     use crate::server::version::Version;
 
     fn side(vendor: Vendor) -> SourceSide {
@@ -303,8 +330,8 @@ mod tests {
 
     #[test]
     fn a_rule_that_holds_is_not_said_again() {
-        assert!(plan_source(&side(Vendor::MySql), 1).is_empty());
-        assert!(plan_source(&side(Vendor::MariaDb), 1).is_empty());
+        assert!(plan_source(&side(Vendor::MySql), SourceRule::lossless(1)).is_empty());
+        assert!(plan_source(&side(Vendor::MariaDb), SourceRule::lossless(1)).is_empty());
     }
 
     #[test]
@@ -318,7 +345,7 @@ mod tests {
             ..side(Vendor::MySql)
         };
         let names = off.names;
-        let plan = plan_source(&off, 2);
+        let plan = plan_source(&off, SourceRule::lossless(2));
         assert_eq!(plan.len(), 5, "{plan:?}");
         assert_eq!(plan.last(), Some(&Dialect::switch(names.enabled, true)));
         assert!(plan.contains(&Dialect::set_number(names.timeout, ENDLESS)));
@@ -329,6 +356,6 @@ mod tests {
     #[test]
     fn only_what_differs_is_said() {
         let short = SourceSide { timeout: 10_000, ..side(Vendor::MariaDb) };
-        assert_eq!(plan_source(&short, 1), [Dialect::set_number(short.names.timeout, ENDLESS)]);
+        assert_eq!(plan_source(&short, SourceRule::lossless(1)), [Dialect::set_number(short.names.timeout, ENDLESS)]);
     }
 }

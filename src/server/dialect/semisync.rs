@@ -175,6 +175,37 @@ impl Dialect {
         format!("SET GLOBAL {variable}={}", quote(value))
     }
 
+    /// Installs the halves that are not there yet, in the words of the pair that the version has. MariaDB has both built
+    /// in. Not written to the binary log.
+    pub fn install_semi_sync(self, has_source: bool, has_replica: bool) -> Vec<&'static str> {
+        let (source, replica) = match (self.is_mariadb(), self.is_mysql_from((8, 0, 26))) {
+            (true, _) => return Vec::new(),
+            (_, true) => (
+                "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'",
+                "INSTALL PLUGIN rpl_semi_sync_replica SONAME 'semisync_replica.so'",
+            ),
+            (_, false) => (
+                "INSTALL PLUGIN rpl_semi_sync_master SONAME 'semisync_master.so'",
+                "INSTALL PLUGIN rpl_semi_sync_slave SONAME 'semisync_slave.so'",
+            ),
+        };
+        [(has_source, source), (has_replica, replica)]
+            .into_iter()
+            .filter(|(is_there, _)| !is_there)
+            .map(|(_, statement)| statement)
+            .collect()
+    }
+
+    /// What an option file says to load this half of the pair that the version has.
+    pub fn semi_sync_option(self, is_source: bool) -> &'static str {
+        match (self.is_mysql_from((8, 0, 26)), is_source) {
+            (true, true) => "plugin_load_add=semisync_source.so",
+            (true, false) => "plugin_load_add=semisync_replica.so",
+            (false, true) => "plugin_load_add=semisync_master.so",
+            (false, false) => "plugin_load_add=semisync_slave.so",
+        }
+    }
+
     /// Starts the receiver only, beside an applier that runs.
     pub fn start_receiver(self) -> String {
         format!("START {} IO_THREAD", self.replica())
@@ -321,6 +352,17 @@ mod tests {
         }
         assert_eq!(mysql(8, 0, 21).start_receiver(), "START SLAVE IO_THREAD");
         assert_eq!(mariadb(10, 6, 0).start_receiver(), "START REPLICA IO_THREAD");
+    }
+
+    #[test]
+    fn only_the_half_that_is_missing_is_installed() {
+        assert_eq!(
+            mysql(9, 7, 4).install_semi_sync(true, false),
+            ["INSTALL PLUGIN rpl_semi_sync_replica SONAME 'semisync_replica.so'"]
+        );
+        assert_eq!(mysql(8, 0, 25).install_semi_sync(false, false).len(), 2);
+        assert!(mysql(8, 0, 25).install_semi_sync(false, true)[0].contains("semisync_master.so"));
+        assert!(mariadb(10, 11, 18).install_semi_sync(false, false).is_empty(), "MariaDB has both built in");
     }
 
     #[test]

@@ -15,6 +15,22 @@ pub struct SemiSync {
     pub replica: Option<ReplicaSide>,
 }
 
+/// When a client is told that its commit has succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceRule {
+    /// As soon as this many replicas have acknowledged it.
+    pub acks: u64,
+    /// Or after this many milliseconds, and then the server switches itself off.
+    pub timeout: u64,
+}
+
+impl SourceRule {
+    /// Never before `acks` replicas have it.
+    pub fn lossless(acks: u64) -> Self {
+        Self { acks, timeout: ENDLESS }
+    }
+}
+
 /// The half that waits for acknowledgements.
 #[derive(Clone, Debug)]
 pub struct SourceSide {
@@ -90,12 +106,18 @@ impl SourceSide {
 
     /// What there is against a client being told of its commit only when `acks` replicas have it; `None`: nothing.
     pub fn weakness(&self, acks: u64) -> Option<String> {
+        self.weakness_by(SourceRule::lossless(acks))
+    }
+
+    /// By what it is weaker than this rule; `None`: by nothing.
+    pub fn weakness_by(&self, rule: SourceRule) -> Option<String> {
+        let SourceRule { acks, timeout } = rule;
         let wrong = [
             (self.enabled, format!("{} is OFF", self.names.enabled)),
             (self.wait_point == AFTER_SYNC, format!("{} is {}", self.names.wait_point, self.wait_point)),
-            (self.timeout == ENDLESS, format!("{} is {} ms", self.names.timeout, self.timeout)),
+            (self.timeout >= timeout, format!("{} is {} ms", self.names.timeout, self.timeout)),
             (self.wait_no_replica, format!("{} is OFF", self.names.wait_no_replica)),
-            (self.acks >= acks, format!("it waits for {} of {acks} replicas", self.acks)),
+            (self.acks >= acks, format!("commits wait for {} of {acks} replicas", self.acks)),
             (self.active, format!("{} is OFF: the server has switched itself off", self.names.status)),
         ];
         wrong.into_iter().find(|(is_right, _)| !is_right).map(|(_, why)| why)
