@@ -18,8 +18,12 @@ const ERR_INSTALLED: i32 = 5;
 const ERR_CONFIGURED: i32 = 6;
 const NOT_RUNNING: i32 = 7;
 
-/// A machine that has the agent under its name, and nothing else: no server, no data, no cluster.
+/// The agents that are held to all of it; what only one of them has is held where it is.
+const AGENTS: &[&str] = &["mysql", "semisync"];
+
+/// A machine that has an agent under its name, and nothing else: no server, no data, no cluster.
 struct Machine {
+    agent: &'static str,
     directory: PathBuf,
     env: BTreeMap<String, String>,
 }
@@ -32,11 +36,15 @@ struct Answer {
 
 impl Machine {
     fn bare() -> Machine {
+        Machine::with_agent("mysql")
+    }
+
+    fn with_agent(agent: &'static str) -> Machine {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("rustha-contract-{}-{number}", std::process::id()));
         fs::create_dir_all(&directory).expect("a temporary directory can be made");
-        symlink(env!("CARGO_BIN_EXE_rustha"), directory.join("mysql")).expect("a link can be made in a new directory");
+        symlink(env!("CARGO_BIN_EXE_rustha"), directory.join(agent)).expect("a link can be made in a new directory");
         let path = |name: &str| directory.join(name).display().to_string();
         let env = [
             ("OCF_ROOT", "/usr/lib/ocf".to_owned()),
@@ -50,7 +58,7 @@ impl Machine {
             ("OCF_RESKEY_pid", path("no-such-pid")),
         ];
         let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Machine { directory, env }
+        Machine { agent, directory, env }
     }
 
     fn with(mut self, name: &str, value: &str) -> Machine {
@@ -59,7 +67,7 @@ impl Machine {
     }
 
     fn call(&self, argv: &[&str]) -> Answer {
-        let mut command = Command::new(self.directory.join("mysql"));
+        let mut command = Command::new(self.directory.join(self.agent));
         let output = command.args(argv).env_clear().envs(&self.env).output().expect("the agent can be started");
         Answer {
             code: output.status.code().expect("the agent ends by itself"),
@@ -78,27 +86,42 @@ impl Drop for Machine {
 
 #[test]
 fn convention_1_a_probe_says_not_running_where_nothing_runs() {
-    let machine = Machine::bare().with("OCF_RESKEY_CRM_meta_interval", "0");
-    assert_eq!(machine.call(&["monitor"]).code, NOT_RUNNING);
+    for agent in AGENTS {
+        let machine = Machine::with_agent(agent).with("OCF_RESKEY_CRM_meta_interval", "0");
+        assert_eq!(machine.call(&["monitor"]).code, NOT_RUNNING, "{agent}");
+    }
 }
 
 #[test]
 fn convention_2_stop_and_monitor_tell_the_truth_with_everything_missing() {
-    let machine = Machine::bare();
-    assert_eq!(machine.call(&["stop"]).code, SUCCESS);
-    assert_eq!(machine.call(&["monitor"]).code, NOT_RUNNING);
+    for agent in AGENTS {
+        let machine = Machine::with_agent(agent);
+        assert_eq!(machine.call(&["stop"]).code, SUCCESS, "{agent}");
+        assert_eq!(machine.call(&["monitor"]).code, NOT_RUNNING, "{agent}");
+    }
 }
 
 #[test]
 fn convention_2_start_and_a_thorough_validation_fail_with_everything_missing() {
     assert_eq!(Machine::bare().call(&["start"]).code, ERR_INSTALLED);
     assert_eq!(Machine::bare().with("OCF_CHECK_LEVEL", "10").call(&["validate-all"]).code, ERR_INSTALLED);
+    // It asks for nothing but a server, which may be there at the next try.
+    assert_eq!(Machine::with_agent("semisync").call(&["start"]).code, ERR_GENERIC);
+    let semisync = Machine::with_agent("semisync").with("OCF_CHECK_LEVEL", "10");
+    assert_eq!(semisync.call(&["validate-all"]).code, ERR_GENERIC);
 }
 
 #[test]
 fn convention_2_stop_and_monitor_work_with_parameters_that_are_wrong() {
-    for (name, value) in [("replication_port", "much"), ("credentials", "/no/such/file"), ("max_slave_lag", "-1")] {
-        let machine = Machine::bare().with(&format!("OCF_RESKEY_{name}"), value);
+    for (agent, name, value) in [
+        ("mysql", "replication_port", "much"),
+        ("mysql", "credentials", "/no/such/file"),
+        ("mysql", "max_slave_lag", "-1"),
+        ("semisync", "acks", "many"),
+        ("semisync", "credentials", "/no/such/file"),
+        ("semisync", "timeout", "soon"),
+    ] {
+        let machine = Machine::with_agent(agent).with(&format!("OCF_RESKEY_{name}"), value);
         assert_eq!(machine.call(&["stop"]).code, SUCCESS, "{name}");
         assert_eq!(machine.call(&["monitor"]).code, NOT_RUNNING, "{name}");
         let started = machine.call(&["start"]);
@@ -108,22 +131,28 @@ fn convention_2_stop_and_monitor_work_with_parameters_that_are_wrong() {
 
 #[test]
 fn convention_3_stop_of_a_stopped_instance_is_a_success_and_can_be_repeated() {
-    let machine = Machine::bare();
-    assert_eq!((machine.call(&["stop"]).code, machine.call(&["stop"]).code), (SUCCESS, SUCCESS));
+    for agent in AGENTS {
+        let machine = Machine::with_agent(agent);
+        assert_eq!((machine.call(&["stop"]).code, machine.call(&["stop"]).code), (SUCCESS, SUCCESS), "{agent}");
+    }
 }
 
 /// The developer's guide wants 1. A failed demote is recorded, and aborts the recovery in which it stands; a daemon that
 /// is provably dead acknowledges nothing, which is all that demote is for (objection 16 of the safety review).
 #[test]
 fn convention_5_demote_while_stopped_succeeds_which_is_a_deviation() {
-    assert_eq!(Machine::bare().call(&["demote"]).code, SUCCESS);
+    for agent in AGENTS {
+        assert_eq!(Machine::with_agent(agent).call(&["demote"]).code, SUCCESS, "{agent}");
+    }
 }
 
 #[test]
 fn convention_5_promote_while_stopped_fails_and_starts_nothing() {
-    let machine = Machine::bare();
-    assert_eq!(machine.call(&["promote"]).code, ERR_GENERIC);
-    assert_eq!(machine.call(&["monitor"]).code, NOT_RUNNING);
+    for agent in AGENTS {
+        let machine = Machine::with_agent(agent);
+        assert_eq!(machine.call(&["promote"]).code, ERR_GENERIC, "{agent}");
+        assert_eq!(machine.call(&["monitor"]).code, NOT_RUNNING, "{agent}");
+    }
 }
 
 #[test]
@@ -149,23 +178,40 @@ fn convention_17_without_notifications_the_configuration_is_refused_clearly() {
 }
 
 #[test]
+fn convention_17_an_agent_with_roles_refuses_to_be_started_without_them() {
+    for agent in AGENTS {
+        let machine = Machine::with_agent(agent).with("OCF_RESKEY_crm_feature_set", "3.16.1");
+        let answer = machine.with("OCF_RESKEY_CRM_meta_on_node", "db1").call(&["start"]);
+        assert_eq!(answer.code, ERR_CONFIGURED, "{agent}: {}", answer.stderr);
+        assert!(answer.stderr.contains("promotable=true"), "{agent}: {}", answer.stderr);
+    }
+}
+
+#[test]
 fn convention_22_the_meta_data_is_all_there_is_on_stdout_and_nothing_is_on_stderr() {
-    let mut machine = Machine::bare();
-    machine.env.clear();
-    let answer = machine.call(&["meta-data"]);
-    assert_eq!((answer.code, answer.stderr.as_str()), (SUCCESS, ""));
-    assert!(answer.stdout.starts_with("<?xml") && answer.stdout.trim_end().ends_with("</resource-agent>"));
+    for agent in AGENTS {
+        let mut machine = Machine::with_agent(agent);
+        machine.env.clear();
+        let answer = machine.call(&["meta-data"]);
+        assert_eq!((answer.code, answer.stderr.as_str()), (SUCCESS, ""), "{agent}");
+        assert!(answer.stdout.starts_with("<?xml") && answer.stdout.trim_end().ends_with("</resource-agent>"));
+    }
 }
 
 #[test]
 fn convention_23_a_validation_at_level_0_looks_at_nothing_of_this_machine() {
-    assert_eq!(Machine::bare().with("OCF_CHECK_LEVEL", "0").call(&["validate-all"]).code, SUCCESS);
+    for agent in AGENTS {
+        let machine = Machine::with_agent(agent).with("OCF_CHECK_LEVEL", "0");
+        assert_eq!(machine.call(&["validate-all"]).code, SUCCESS, "{agent}");
+    }
 }
 
 #[test]
 fn convention_24_an_unknown_action_is_unimplemented() {
-    assert_eq!(Machine::bare().call(&["no-such-action"]).code, ERR_UNIMPLEMENTED);
-    assert_eq!(Machine::bare().call(&[]).code, ERR_UNIMPLEMENTED);
+    for agent in AGENTS {
+        assert_eq!(Machine::with_agent(agent).call(&["no-such-action"]).code, ERR_UNIMPLEMENTED, "{agent}");
+        assert_eq!(Machine::with_agent(agent).call(&[]).code, ERR_UNIMPLEMENTED, "{agent}");
+    }
 }
 
 #[test]
@@ -181,9 +227,9 @@ fn convention_24_a_check_level_that_is_none_acts_as_the_next_lower() {
 
 #[test]
 fn convention_25_a_failure_has_exactly_one_reason_and_it_comes_last() {
-    for action in ["start", "promote"] {
-        let stderr = Machine::bare().call(&[action]).stderr;
-        assert_eq!(stderr.matches("ocf-exit-reason:").count(), 1, "{action}: {stderr}");
+    for (agent, action) in AGENTS.iter().flat_map(|agent| [(agent, "start"), (agent, "promote")]) {
+        let stderr = Machine::with_agent(agent).call(&[action]).stderr;
+        assert_eq!(stderr.matches("ocf-exit-reason:").count(), 1, "{agent} {action}: {stderr}");
         let last = stderr.lines().last().unwrap_or_default();
         assert!(last.len() > "ocf-exit-reason:".len() && last.starts_with("ocf-exit-reason:"), "{action}: {stderr}");
     }
@@ -201,7 +247,9 @@ fn convention_25_a_password_is_in_no_reason_and_in_no_log() {
 
 #[test]
 fn convention_26_stdout_is_the_protocols() {
-    for action in ["start", "stop", "monitor", "promote", "demote", "notify", "validate-all", "no-such-action"] {
-        assert_eq!(Machine::bare().call(&[action]).stdout, "", "{action}");
+    for agent in AGENTS {
+        for action in ["start", "stop", "monitor", "promote", "demote", "notify", "validate-all", "no-such-action"] {
+            assert_eq!(Machine::with_agent(agent).call(&[action]).stdout, "", "{agent} {action}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! One folder an agent. A new agent is a folder, a line here, and a link in `ocf/resource.d/rustha/`.
 
+mod mark;
 pub mod mysql;
+pub mod semisync;
 
 use crate::ocf::agent::Agent;
 
 /// All agents.
-pub static ALL: &[&dyn Agent] = &[&mysql::Mysql];
+pub static ALL: &[&dyn Agent] = &[&mysql::Mysql, &semisync::SemiSync];
 
 /// The agent of this name.
 pub fn find(name: &str) -> Option<&'static dyn Agent> {

@@ -26,7 +26,6 @@ pub mod decide;
 mod demote;
 mod guard;
 mod lasting;
-mod mark;
 mod monitor;
 mod node;
 mod notify;

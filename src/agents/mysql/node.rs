@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use super::decide::record::{Instance, Record};
 use super::lasting::Lasting;
-use super::mark::Mark;
 use super::parameters::Config;
+use crate::agents::mark::Mark;
 use crate::deadline::Deadline;
 use crate::guard::turn::Turn;
 use crate::ocf::env::Invocation;
@@ -200,6 +200,24 @@ impl Node {
     /// When it is not its turn by the deadline.
     pub fn await_turn(&self, deadline: Deadline) -> Result<Turn> {
         Turn::take(&self.turn_file(), deadline)
+    }
+
+    /// Two that set the same variables by different rules undo each other's work.
+    ///
+    /// # Errors
+    /// When semi-synchronous replication is managed, and the agent `semisync` manages it on this server.
+    pub fn refuse_rival(&self, daemon: Daemon) -> Result<(), OcfError> {
+        match (self.config.semi_sync, Mark::semisync_of(&self.run_dir, daemon)) {
+            (Some(_), Some(rival)) => Err(OcfError::new(
+                ExitCode::Args,
+                format!(
+                    "semi-synchronous replication of this server (pid {}) is managed by the resource {rival} of \
+                     ocf:rustha:semisync: remove that, or set semi_sync=off",
+                    daemon.pid
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The file that is locked by whose turn it is.

@@ -42,6 +42,7 @@ pub fn start(node: &Node) -> Outcome {
 /// while the server recovers, which goes on by itself (invariant 6).
 fn join(node: &Node, daemon: Daemon) -> Result<Session> {
     log::info!("already running (pid {})", daemon.pid);
+    node.refuse_rival(daemon)?;
     if daemon.is_stopped() {
         let why = format!("the server (pid {}) is stopped (SIGSTOP) and does not answer", daemon.pid);
         return Err(OcfError::generic(why).into());

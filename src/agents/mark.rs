@@ -1,5 +1,5 @@
 //! The marks that start and promote leave: each names the running daemon by pid and start time, so that no restart
-//! inherits it.
+//! inherits it. By them two agents that would manage the same server find each other.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -8,6 +8,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::server::process::Daemon;
+
+/// What the names of a start's marks end in: of `mysql`, and of `semisync`.
+const STARTED: &str = "started";
+const SEMISYNC: &str = "semisync";
+
+/// The resource whose mark of this kind names this daemon.
+fn holder(run_dir: &Path, kind: &str, daemon: Daemon) -> Option<String> {
+    let names = fs::read_dir(run_dir).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let resource =
+        |name: String| Some(name.strip_prefix("rustha-")?.strip_suffix(kind)?.strip_suffix('.')?.to_string());
+    names.filter_map(resource).find(|name| Mark(run_dir.join(format!("rustha-{name}.{kind}"))).is_of(daemon))
+}
 
 /// The mark's file.
 pub struct Mark(PathBuf);
@@ -21,7 +33,27 @@ impl Mark {
     /// The mark of this resource's start: by it the daemon is found again when an option file that was changed or
     /// broken since says another data directory.
     pub fn of_start(run_dir: &Path, resource: &str) -> Self {
-        Self(run_dir.join(format!("rustha-{resource}.started")))
+        Self(run_dir.join(format!("rustha-{resource}.{STARTED}")))
+    }
+
+    /// The mark of a `semisync` resource's start on a server that somebody else runs.
+    pub fn of_semisync(run_dir: &Path, resource: &str) -> Self {
+        Self(run_dir.join(format!("rustha-{resource}.{SEMISYNC}")))
+    }
+
+    /// The mark of its promotion.
+    pub fn of_semisync_promotion(run_dir: &Path, resource: &str) -> Self {
+        Self(run_dir.join(format!("rustha-{resource}.semisync-promoted")))
+    }
+
+    /// The resource of the agent `mysql` that has started this daemon, if one has.
+    pub fn mysql_of(run_dir: &Path, daemon: Daemon) -> Option<String> {
+        holder(run_dir, STARTED, daemon)
+    }
+
+    /// The resource of the agent `semisync` that has been started on this daemon, if one has.
+    pub fn semisync_of(run_dir: &Path, daemon: Daemon) -> Option<String> {
+        holder(run_dir, SEMISYNC, daemon)
     }
 
     /// The daemon that it names, if that still lives.
@@ -116,6 +148,20 @@ mod tests {
         mark.remove().expect("removed");
         mark.remove().expect("removing twice is no error");
         assert!(!mark.is_of(daemon));
+        fs::remove_dir_all(dir).expect("cleaned up");
+    }
+
+    #[test]
+    fn who_manages_a_server_is_found_by_the_mark_that_names_it() {
+        let dir = std::env::temp_dir().join(format!("rustha-holder-{}", std::process::id()));
+        let (daemon, other) = (Daemon { pid: 7, started: 99 }, Daemon { pid: 8, started: 99 });
+        assert_eq!(Mark::mysql_of(&dir, daemon), None, "no directory is no manager");
+        Mark::of_start(&dir, "p.db").leave(daemon).expect("written");
+        Mark::of_semisync(&dir, "p_semi").leave(other).expect("written");
+        assert_eq!(Mark::mysql_of(&dir, daemon).as_deref(), Some("p.db"));
+        assert_eq!(Mark::mysql_of(&dir, other), None);
+        assert_eq!(Mark::semisync_of(&dir, other).as_deref(), Some("p_semi"));
+        assert_eq!(Mark::semisync_of(&dir, daemon), None);
         fs::remove_dir_all(dir).expect("cleaned up");
     }
 }
