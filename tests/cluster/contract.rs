@@ -10,6 +10,28 @@ use rustha_lab::scenario::{Bed, Scenario};
 const ON: &[Root] = &[Root::Deb12, Root::Sid];
 const AGENT: &str = "/usr/lib/ocf/resource.d/rustha/mysql";
 
+/// An agent, and what its meta-data must show.
+struct Shown {
+    name: &'static str,
+    short: &'static str,
+    parameter: &'static str,
+}
+
+const AGENTS: &[Shown] = &[
+    Shown { name: "mysql", short: "MySQL or MariaDB with GTID replication", parameter: "replication_passwd" },
+    Shown {
+        name: "semisync",
+        short: "Semi-synchronous replication beside a database that somebody else runs",
+        parameter: "credentials",
+    },
+];
+
+impl Shown {
+    fn path(&self) -> String {
+        format!("/usr/lib/ocf/resource.d/rustha/{}", self.name)
+    }
+}
+
 const fn contract(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
     Scenario { name, about, roots: ON, long: false, nodes: 1, fencing: false, run }
 }
@@ -17,7 +39,7 @@ const fn contract(name: &'static str, about: &'static str, run: fn(&Bed) -> Resu
 pub const ALL: &[Scenario] = &[
     contract("contract-schemas", "The meta-data is valid by the schemas of OCF, resource-agents and its own.", schemas),
     contract("contract-meta-data", "The meta-data needs no rights, no environment and no server.", meta_data),
-    contract("contract-shown", "crm, pcs and crm_resource show the agent.", shown),
+    contract("contract-shown", "crm, pcs and crm_resource show the agents.", shown),
     contract("contract-ocf-tester", "ocf-tester has nothing to say.", ocf_tester),
     contract("contract-ocft", "The twelve cases that resource-agents has for its own mysql pass.", ocft),
 ];
@@ -27,12 +49,14 @@ pub const ALL: &[Scenario] = &[
 /// element `deprecated`) and without the DOCTYPE, which names a DTD with those.
 fn schemas(bed: &Bed) -> Result<()> {
     let node = bed.node("db1")?;
-    let whole = node.run(&[AGENT, "meta-data"])?;
-    node.write_file("/root/whole.xml", &whole, 0o600)?;
-    node.write_file("/root/old.xml", &without_additions(&whole), 0o600)?;
-    node.run(&["xmllint", "--noout", "--relaxng", "/usr/share/pcs/data/ocf-1.1.rng", "/root/whole.xml"])?;
-    node.run(&["xmllint", "--noout", "--valid", "/root/whole.xml"])?;
-    node.run(&["xmllint", "--noout", "--relaxng", "/usr/share/resource-agents/metadata.rng", "/root/old.xml"])?;
+    for agent in AGENTS {
+        let whole = node.run(&[&agent.path(), "meta-data"])?;
+        node.write_file("/root/whole.xml", &whole, 0o600)?;
+        node.write_file("/root/old.xml", &without_additions(&whole), 0o600)?;
+        node.run(&["xmllint", "--noout", "--relaxng", "/usr/share/pcs/data/ocf-1.1.rng", "/root/whole.xml"])?;
+        node.run(&["xmllint", "--noout", "--valid", "/root/whole.xml"])?;
+        node.run(&["xmllint", "--noout", "--relaxng", "/usr/share/resource-agents/metadata.rng", "/root/old.xml"])?;
+    }
     Ok(())
 }
 
@@ -54,28 +78,37 @@ fn without_additions(xml: &str) -> String {
 /// As nobody, with no PATH in which a server could be found.
 fn meta_data(bed: &Bed) -> Result<()> {
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "--ignore-environment"];
-    let output = bed.node("db1")?.exec(&[&nobody[..], &[AGENT, "meta-data"]].concat(), Duration::from_secs(10))?;
-    ensure!(output.status.success(), "{}: {}", output.status, output.stderr);
-    ensure!(output.stderr.is_empty(), "it said on stderr: {}", output.stderr);
-    let is_whole = output.stdout.starts_with("<?xml") && output.stdout.trim_end().ends_with("</resource-agent>");
-    ensure!(is_whole, "not a document: {}", output.stdout);
+    for agent in AGENTS {
+        let path = agent.path();
+        let argv = [&nobody[..], &[&path, "meta-data"]].concat();
+        let output = bed.node("db1")?.exec(&argv, Duration::from_secs(10))?;
+        ensure!(output.status.success(), "{}: {}", output.status, output.stderr);
+        ensure!(output.stderr.is_empty(), "{} said on stderr: {}", agent.name, output.stderr);
+        let is_whole = output.stdout.starts_with("<?xml") && output.stdout.trim_end().ends_with("</resource-agent>");
+        ensure!(is_whole, "not a document: {}", output.stdout);
+    }
     Ok(())
 }
 
 fn shown(bed: &Bed) -> Result<()> {
     let node = bed.node("db1")?;
-    for tool in [
-        &["crm", "ra", "info", "ocf:rustha:mysql"][..],
-        &["pcs", "resource", "describe", "ocf:rustha:mysql"],
-        &["crm_resource", "--show-metadata", "ocf:rustha:mysql"],
-    ] {
-        let said = node.run(tool)?;
-        for part in ["MySQL or MariaDB with GTID replication", "replication_passwd", "promote"] {
-            ensure!(said.contains(part), "`{}` does not show {part:?}:\n{said}", tool.join(" "));
+    for Shown { name, short, parameter } in AGENTS {
+        let full = format!("ocf:rustha:{name}");
+        for tool in [
+            &["crm", "ra", "info", &full][..],
+            &["pcs", "resource", "describe", &full],
+            &["crm_resource", "--show-metadata", &full],
+        ] {
+            let said = node.run(tool)?;
+            for part in [short, parameter, "promote"] {
+                ensure!(said.contains(part), "`{}` does not show {part:?}:\n{said}", tool.join(" "));
+            }
         }
     }
     let listed = node.run(&["crm_resource", "--list-agents", "ocf:rustha"])?;
-    ensure!(listed.lines().any(|line| line.trim() == "mysql"), "not among ocf:rustha's agents: {listed}");
+    for Shown { name, .. } in AGENTS {
+        ensure!(listed.lines().any(|line| line.trim() == *name), "{name} is not among ocf:rustha's agents: {listed}");
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod failover;
 mod maintenance;
 mod partition;
 mod replicas;
+mod semisync;
 mod server;
 mod switchover;
 
@@ -30,6 +31,7 @@ const ALL: &[&[Scenario]] = &[
     replicas::ALL,
     maintenance::ALL,
     configuration::ALL,
+    semisync::ALL,
 ];
 
 /// MariaDB with Pacemaker 2.1.5, and MySQL with Pacemaker 3.0.3.
