@@ -93,7 +93,10 @@ fn close_while_ending(node: &Node, session: &mut Session, deadline: Deadline) ->
 }
 
 /// Ends all clients' connections; how many there were.
-fn end_clients(session: &mut Session) -> Result<usize> {
+///
+/// # Errors
+/// When the server does not do so.
+pub fn end_clients(session: &mut Session) -> Result<usize> {
     end_clients_but(session, None)
 }
 

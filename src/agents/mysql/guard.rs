@@ -8,7 +8,7 @@ mod replica;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -164,8 +164,6 @@ pub struct Kept {
     pub risk: Option<String>,
     /// Why writes wait now.
     pub trouble: Option<String>,
-    /// For how long it has been so.
-    pub age: Duration,
 }
 
 /// Keeps what was confirmed for the monitor, and why writes wait now if they do.
@@ -182,18 +180,11 @@ pub fn write_state(node: &Node, sync: Option<&InSync>, risk: Option<&str>, troub
 
 /// What was kept; `None` where semi-sync is not managed.
 pub fn read_state(node: &Node) -> Option<Kept> {
-    let path = state_file(node);
-    let text = fs::read_to_string(&path).ok()?;
+    let text = fs::read_to_string(state_file(node)).ok()?;
     let (sync, rest) = text.split_once('\n')?;
     let (risk, trouble) = rest.split_once('\n')?;
     let unless_empty = |text: &str| (!text.is_empty()).then(|| text.to_string());
-    let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
-    Some(Kept {
-        sync: InSync::parse(sync)?,
-        risk: unless_empty(risk),
-        trouble: unless_empty(trouble),
-        age: SystemTime::now().duration_since(written).unwrap_or_default(),
-    })
+    Some(Kept { sync: InSync::parse(sync)?, risk: unless_empty(risk), trouble: unless_empty(trouble) })
 }
 
 /// Forgets it: this instance is no primary any more.

@@ -154,11 +154,20 @@ fn primary(node: &Node) -> Outcome {
         log::warn!("degraded: writes wait: {trouble}");
         return Ok(ExitCode::DegradedPromoted);
     }
-    if has_others && kept.sync.acks < wanted.acks && kept.age >= TRANSIENT {
+    let is_short = has_others && kept.sync.acks < wanted.acks;
+    if !is_short {
+        // It is there only while less is promised; that it is not is the usual case.
+        let _ = fs::remove_file(short_file(node));
+    } else if review::since(&short_file(node)) >= TRANSIENT {
         log::warn!("degraded: each write is on {} replicas, and not on {}", kept.sync.acks, wanted.acks);
         return Ok(ExitCode::DegradedPromoted);
     }
     Ok(ExitCode::RunningPromoted)
+}
+
+/// The file that is there while a primary promises less than it should.
+fn short_file(node: &Node) -> PathBuf {
+    node.run_dir.join(format!("rustha-{}.short", node.resource))
 }
 
 /// The file that is there while a primary is closed.

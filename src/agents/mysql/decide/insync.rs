@@ -37,6 +37,8 @@ pub struct Seen {
     pub waiting: bool,
     /// Writes have waited, or fewer than promised could acknowledge, for `semi_sync_degrade`.
     pub patience_is_over: bool,
+    /// Writes have waited for so long that something must be wrong, however patient one is.
+    pub is_stalled: bool,
     /// For how many acknowledgements the server waits; 0: its semi-sync is off.
     pub server: u32,
     /// For how many it has to wait in any case: 1 where writes must never go on alone.
@@ -54,6 +56,11 @@ pub enum Step {
     Note(u64),
     /// End the connection of this node's receiver.
     Cut(String),
+    /// End the connections of the clients that wait: those that must acknowledge have everything that waits, and do not say
+    /// so any more. A replica says it once, for what it receives; one that lost its connection in between, or that began
+    /// to acknowledge after it had received, never says it (measured on MariaDB 10.11, 11.8 and MySQL 9.7), and on MariaDB
+    /// no later commit begins before. Their clients are told nothing, and the next ones go on.
+    Release,
     /// There is nothing to do, or something is to be waited for.
     Rest,
 }
@@ -102,6 +109,7 @@ impl Keeper {
                 self.lost = lost;
             }
             Step::SetServer(_) | Step::Cut(_) => self.is_fresh = false,
+            Step::Release => self.wait_note = None,
             Step::Write(_) | Step::Rest => {}
         }
         step
@@ -128,7 +136,20 @@ impl Keeper {
         if let Some(step) = self.let_in(sync, seen, wanted) {
             return step;
         }
-        if self.needs_note(sync, seen, wanted) { Step::Note(self.note + 1) } else { Step::Rest }
+        if self.needs_note(sync, seen, wanted) {
+            return Step::Note(self.note + 1);
+        }
+        if self.is_unsaid(sync, seen) { Step::Release } else { Step::Rest }
+    }
+
+    /// Whether enough have received what waits, and nobody acknowledges it.
+    fn is_unsaid(&self, sync: &InSync, seen: &Seen) -> bool {
+        let has_all = |instance: &&Instance| {
+            acknowledges(instance, seen)
+                && peer_of(instance, seen).zip(self.wait_note).is_some_and(|(peer, note)| peer.noted >= note)
+        };
+        let holders = sync.all().filter(has_all).count() as u32;
+        seen.is_stalled && seen.server > 0 && holders >= seen.server
     }
 
     /// A node whose receiver acknowledges without being in the set, or one to be taken out that is still connected: its
@@ -156,7 +177,10 @@ impl Keeper {
         let have_left = sync.all().filter(|one| !rest.contains(one)).all(|one| seen.left.contains(&one.node));
         let is_agreed = have_left && rest.iter().all(|instance| acknowledges(instance, seen));
         let is_time = seen.patience_is_over || is_agreed;
-        if is_whole && able >= sync.acks || able < sync.acks && !is_time {
+        if able < sync.acks && !is_time {
+            return self.replace(sync, seen, rest);
+        }
+        if is_whole && able >= sync.acks {
             return None;
         }
         let acks = able.min(sync.acks);
@@ -173,6 +197,35 @@ impl Keeper {
         let proven = rest.iter().filter(|instance| self.has_note(instance, seen)).count() as u32;
         (proven >= acks)
             .then(|| Step::Write(InSync { acks, members: stay(&sync.members), joining: stay(&sync.joining) }))
+    }
+
+    /// Puts new lives of lost instances into their places: they have everything, and nobody needs to wait for the old ones,
+    /// which are over.
+    fn replace(&self, sync: &InSync, seen: &Seen, rest: &BTreeSet<&Instance>) -> Option<Step> {
+        let is_after_loss = sync.all().all(|instance| rest.contains(instance) || self.lost.contains(instance));
+        if !self.is_fresh || !is_after_loss {
+            return None;
+        }
+        let is_new_life = |(instance, peer): &(Instance, &Peer)| {
+            self.asks(instance, peer) && sync.all().any(|one| one.node == instance.node && one.life != instance.life)
+        };
+        let new: BTreeSet<Instance> = peers(seen).filter(is_new_life).map(|(instance, _)| instance).collect();
+        let proven = rest.iter().filter(|instance| self.has_note(instance, seen)).count() + new.len();
+        if new.is_empty() || (proven as u32) < sync.acks {
+            return None;
+        }
+        let stay = |set: &BTreeSet<Instance>| set.iter().filter(|one| rest.contains(one)).cloned().collect();
+        let mut next = InSync { acks: sync.acks, members: stay(&sync.members), joining: stay(&sync.joining) };
+        next.joining.extend(new);
+        Some(Step::Write(next))
+    }
+
+    /// Whether this one, which does not acknowledge, has everything and may be entered.
+    fn asks(&self, instance: &Instance, peer: &Peer) -> bool {
+        peer.connected
+            && !peer.acknowledges
+            && peer.noted >= self.note
+            && self.covered.contains(&(instance.clone(), false))
     }
 
     /// Makes members of those that have everything, promises more acknowledgements, and enters those that ask.
@@ -193,13 +246,8 @@ impl Keeper {
         }
         let proven = sync.all().filter(|instance| self.has_note(instance, seen)).count() as u32;
         next.acks = sync.acks.max(proven.min(wanted).min(seen.server));
-        let asking = peers(seen).filter(|(instance, peer)| {
-            peer.connected
-                && !peer.acknowledges
-                && peer.noted >= self.note
-                && self.covered.contains(&(instance.clone(), false))
-                && !sync.all().any(|one| one.node == instance.node)
-        });
+        let asking = peers(seen)
+            .filter(|(instance, peer)| self.asks(instance, peer) && !sync.all().any(|one| one.node == instance.node));
         next.joining.extend(asking.map(|(instance, _)| instance));
         (next != *sync).then_some(Step::Write(next))
     }

@@ -46,7 +46,7 @@ impl Play {
             Step::Write(sync) => self.sync = sync.clone(),
             Step::SetServer(acks) => self.seen.server = *acks,
             Step::Cut(node) => self.seen.peers.get_mut(node).expect("known").connected = false,
-            Step::Note(_) | Step::Rest => {}
+            Step::Note(_) | Step::Release | Step::Rest => {}
         }
         step
     }
@@ -178,6 +178,29 @@ fn objection_2_another_life_of_a_member_is_not_that_member() {
     play.receive("db3");
     play.settle();
     assert_eq!((play.sync.members.clone(), play.sync.joining.clone()), (instances("db2"), instances("db3:2")));
+}
+
+#[test]
+fn invariant_1_the_next_life_of_the_last_replica_takes_its_place_when_it_has_everything() {
+    let mut play = Play::new(1, "db2", "");
+    play.peer("db2:2", false);
+    assert_eq!(play.settle(), [Step::Note(11)]);
+    assert_eq!(play.sync.members, instances("db2"), "it may have less than the first life acknowledged");
+    play.receive("db2");
+    let next = InSync { acks: 1, members: instances(""), joining: instances("db2:2") };
+    assert_eq!(play.settle(), [Step::Write(next)], "and writes wait all the time");
+}
+
+#[test]
+fn what_waits_and_is_received_but_never_acknowledged_is_released_without_an_answer() {
+    let mut play = Play::new(1, "db2", "");
+    play.seen.waiting = true;
+    assert_eq!(play.settle(), [Step::Note(11)]);
+    play.seen.is_stalled = true;
+    assert_eq!(play.step(), Step::Rest, "db2 may still receive it");
+    play.receive("db2");
+    assert_eq!(play.step(), Step::Release);
+    assert_eq!(play.step(), Step::Note(12), "the next time is counted anew");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 
+use super::super::closing;
 use super::super::decide::insync::{Keeper, Peer, Seen, Step};
 use super::super::decide::keeping::{Call, Receiver, Said};
 use super::super::decide::record::{InSync, Record, State, names};
@@ -22,6 +23,10 @@ use crate::server::semisync;
 /// second.
 const EARLY: Duration = Duration::from_secs(3);
 
+/// Where writes wait for ever rather than go on alone: how long they wait until it is looked whether anybody waits for
+/// them.
+const STALLED: Duration = Duration::from_secs(10);
+
 /// How long the record that was read last is believed; nobody but this node writes it.
 const RECORD: Duration = Duration::from_secs(10);
 
@@ -37,6 +42,7 @@ pub struct Memory {
     told: String,
     missing_since: BTreeMap<String, Instant>,
     waiting: Option<Since>,
+    last: Option<Since>,
     short_since: Option<Instant>,
 }
 
@@ -137,6 +143,7 @@ impl Work<'_> {
                 Step::SetServer(acks) => self.set_server(acks)?,
                 Step::Note(number) => self.memory.note = Some((number, semisync::flushed_position(self.session)?)),
                 Step::Cut(name) => self.cut(&name)?,
+                Step::Release => self.release()?,
                 Step::Rest => {
                     self.memory.keeper = Some(keeper);
                     self.tell(record)?;
@@ -200,14 +207,17 @@ impl Work<'_> {
     /// Whether writes wait, and whether they have waited for long enough.
     fn measure_waiting(&mut self, sync: &InSync, seen: &mut Seen, wanted: SemiSync, waiting: u64, acknowledged: u64) {
         let memory = &mut *self.memory;
-        memory.waiting = match memory.waiting.take() {
+        let last = memory.last.replace(Since { moment: Instant::now(), acknowledged });
+        memory.waiting = match (memory.waiting.take(), last) {
             _ if waiting == 0 => None,
-            Some(since) if since.acknowledged == acknowledged => Some(since),
-            _ => Some(Since { moment: Instant::now(), acknowledged }),
+            (Some(since), _) if since.acknowledged == acknowledged => Some(since),
+            // Nothing was acknowledged since the last look: it may have begun right after that.
+            (_, Some(last)) if last.acknowledged == acknowledged => Some(last),
+            _ => None,
         };
-        // The first look only begins to wait: a commit that is under way now is no wait yet.
-        let waited = memory.waiting.as_ref().map(|since| since.moment.elapsed()).filter(|waited| !waited.is_zero());
+        let waited = memory.waiting.as_ref().map(|since| since.moment.elapsed());
         seen.waiting = waited.is_some_and(|waited| waited >= BUSY);
+        seen.is_stalled = waited.is_some_and(|waited| waited >= wanted.degrade.unwrap_or(STALLED));
         let able = sync.all().filter(|one| {
             seen.peers.get(&one.node).is_some_and(|peer| peer.life == one.life && peer.connected && peer.acknowledges)
         });
@@ -260,6 +270,15 @@ impl Work<'_> {
         if ended == 0 {
             semisync::end_all_receivers(self.session, self.node.deadline)?;
         }
+        Ok(())
+    }
+
+    fn release(&mut self) -> Result<()> {
+        let ended = closing::end_clients(self.session)?;
+        log::warn!(
+            "the replicas have what commits wait for, but do not acknowledge it any more: ended {ended} clients"
+        );
+        self.memory.waiting = None;
         Ok(())
     }
 
