@@ -1,6 +1,7 @@
 //! The structure that src/lib.rs describes, held by reading the source: one place for starting programs, for
 //! Pacemaker's tools, for SQL text and for the driver; pure rooms pure; imports only go down.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,21 +14,30 @@ struct Source {
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    let mut folders = vec![root.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("src can be read") {
-            let path: PathBuf = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
-                if !name.ends_with("_tests.rs") {
-                    found.push(Source { path: name, code: strip(&fs::read_to_string(&path).expect("readable")) });
-                }
-            }
+    for path in files(&root) {
+        let name = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+        if !name.ends_with("_tests.rs") {
+            found.push(Source { path: name, code: strip(&fs::read_to_string(&path).expect("readable")) });
         }
     }
     assert!(found.len() > 30, "the source was not found");
+    found
+}
+
+/// All files with Rust code in this folder and below it.
+fn files(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the folder can be read") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
     found
 }
 
@@ -205,4 +215,20 @@ fn nothing_is_unwrapped_outside_of_tests() {
     // The driver's own method of that name, which cannot fail.
     let found: Vec<_> = found.into_iter().filter(|line| !line.starts_with("server/client.rs")).collect();
     assert_eq!(found, NONE);
+}
+
+/// The seven invariants of the design's safety model: each is named by a unit test that holds it, `invariant_3_…`, or by
+/// a scenario, in the first words of what it says about itself.
+#[test]
+fn every_invariant_is_named_by_what_holds_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let texts = [root.join("src"), root.join("tests/cluster")].into_iter().flat_map(|folder| files(&folder));
+    let mut named = BTreeSet::new();
+    for text in texts.map(|path| fs::read_to_string(path).expect("readable")) {
+        let tests = text.split("fn invariant_").skip(1).map(|rest| rest.split('_').next());
+        let scenarios = text.split("about: \"Invariant").skip(1).map(|rest| rest.split(':').next());
+        let names = tests.chain(scenarios).flatten();
+        named.extend(names.flat_map(|name| name.chars().filter_map(|letter| letter.to_digit(10)).collect::<Vec<_>>()));
+    }
+    assert_eq!(named.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
 }

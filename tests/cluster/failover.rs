@@ -11,7 +11,7 @@ use crate::{BOTH, WHOLE};
 pub const ALL: &[Scenario] = &[
     Scenario {
         name: "kill-daemon",
-        about: "The primary's daemon is killed three times in a row: another takes over each time (resource-agents#189).",
+        about: "Invariants 1 and 2: the primary's daemon is killed three times: another takes over each time (resource-agents#189).",
         roots: BOTH,
         long: false,
         nodes: 3,
@@ -29,7 +29,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "power-off",
-        about: "The primary's machine is switched off, and comes back: as a replica, or kept out and saying why.",
+        about: "Invariants 1 and 4: the primary's machine is off, and comes back: as a replica, or kept out with what only it has.",
         roots: BOTH,
         long: false,
         nodes: 3,

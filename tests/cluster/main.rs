@@ -6,6 +6,7 @@ mod configuration;
 mod contract;
 mod durability;
 mod failover;
+mod killed;
 mod maintenance;
 mod partition;
 mod replicas;
@@ -32,6 +33,7 @@ const ALL: &[&[Scenario]] = &[
     maintenance::ALL,
     configuration::ALL,
     semisync::ALL,
+    killed::ALL,
 ];
 
 /// MariaDB with Pacemaker 2.1.5, and MySQL with Pacemaker 3.0.3.

@@ -39,7 +39,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "server-hangs",
-        about: "monitor reports a hung daemon and stop ends it, both within their time.",
+        about: "Invariant 5: monitor reports a hung daemon and stop ends it, both within their time.",
         roots: BOTH,
         long: false,
         nodes: 1,

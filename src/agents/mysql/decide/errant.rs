@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crashed_primary_that_has_more_than_its_successor_had_is_told_apart() {
+    fn invariant_4_what_only_a_crashed_primary_has_is_named_and_kept() {
         assert_eq!(errant(&format!("{A}:1-101,{B}:1-9")), Some(format!("{A}:101")));
     }
 
