@@ -12,11 +12,14 @@ use nix::unistd::geteuid;
 use crate::process::Program;
 
 /// The tools, each with the Debian package that carries it.
-const TOOLS: [(&str, &str); 5] = [
+const TOOLS: [(&str, &str); 8] = [
     ("debootstrap", "debootstrap"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
     ("setsid", "util-linux"),
+    ("fsfreeze", "util-linux"),
+    ("losetup", "mount"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("cp", "coreutils"),
 ];
 

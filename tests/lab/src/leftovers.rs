@@ -8,11 +8,15 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
 
 use crate::layout::Layout;
+use crate::node::thaw;
 use crate::{mounts, network, processes};
 
 /// Removes processes, namespaces, mounts and files of a lab, in this order, since each holds the next.
 pub(crate) fn remove(layout: &Layout) -> Result<()> {
     let pids = find_processes(layout)?;
+    // What hangs on a frozen disk does not end, and nobody could thaw it once its node is gone.
+    let is_first = |pid: &&Pid| processes::has_arguments(**pid, &["node-init", "--name", layout.name()]);
+    pids.iter().filter(is_first).for_each(|pid| thaw(*pid));
     for pid in &pids {
         processes::send(*pid, Signal::SIGKILL)?;
     }

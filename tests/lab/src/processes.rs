@@ -19,9 +19,20 @@ pub(crate) fn all() -> Vec<Pid> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw).collect()
 }
 
-/// Whether it is there and not a zombie: one whose parent never asks counts as gone.
+/// Whether it is there and not a zombie: one whose parent never asks counts as gone. A zombie of which other threads
+/// live (in a system call that no signal ends) is there.
 pub(crate) fn is_alive(pid: Pid) -> bool {
-    !matches!(state(pid), None | Some('Z' | 'X'))
+    match state(pid) {
+        None | Some('X') => false,
+        Some('Z') => threads(pid).into_iter().any(|thread| !matches!(state(thread), None | Some('Z' | 'X'))),
+        Some(_) => true,
+    }
+}
+
+/// The numbers of its threads; /proc knows each under its own, too.
+fn threads(pid: Pid) -> Vec<Pid> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw).collect()
 }
 
 /// R, S, D, T, Z …, as in ps.

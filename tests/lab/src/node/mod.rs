@@ -2,6 +2,7 @@
 //! held by its first process, a disk (a tmpfs with the overlay's upper layer) and a cable.
 
 mod boot;
+mod disk;
 mod init;
 mod power;
 mod stack;
@@ -23,6 +24,8 @@ use crate::record::Record;
 use crate::roots;
 
 pub use boot::boot;
+pub use disk::StuckDisk;
+pub(crate) use disk::thaw;
 pub use init::init;
 pub use stack::Daemon;
 
