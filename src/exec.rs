@@ -13,6 +13,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::deadline::Deadline;
 
+/// What a killed program may take to be gone.
+const REAPING: Duration = Duration::from_millis(500);
+
 /// What a program left behind when it ended.
 #[derive(Debug)]
 pub struct Finished {
@@ -89,7 +92,8 @@ pub fn run(program: &str, args: &[&str], input: Option<&str>, deadline: Deadline
         }
         _ => {
             let _ = child.kill();
-            let _ = child.wait();
+            // Not waited for without end: what hangs on a disk does not end by it.
+            let _ = Deadline::after(REAPING).wait_for(Duration::from_millis(1), || child.try_wait().ok().flatten());
             bail!("`{argv}` did not end in time and was killed")
         }
     }

@@ -35,6 +35,13 @@ struct Stat {
     started: u64,
 }
 
+impl Stat {
+    /// Whether this process or thread has ended.
+    fn is_over(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
 impl Daemon {
     /// The server that runs on this data directory, if one does.
     pub fn find(datadir: &Path) -> Option<Self> {
@@ -48,8 +55,10 @@ impl Daemon {
 
     /// The process of this number, if it lives.
     pub fn of(pid: i32) -> Option<Self> {
-        let stat = read_stat(pid)?;
-        (!matches!(stat.state, 'Z' | 'X')).then_some(Self { pid, started: stat.started })
+        let stat = read_stat(Path::new(&format!("/proc/{pid}")))?;
+        // Killed, its first thread is a zombie at once; one that waits for a disk that hangs writes when that answers.
+        let lives = !stat.is_over() || threads(pid).iter().filter_map(|path| read_stat(path)).any(|one| !one.is_over());
+        lives.then_some(Self { pid, started: stat.started })
     }
 
     /// For how long it has been running.
@@ -68,7 +77,8 @@ impl Daemon {
 
     /// Whether it is stopped (SIGSTOP): it lives, and cannot answer.
     pub fn is_stopped(self) -> bool {
-        self.is_alive() && read_stat(self.pid).is_some_and(|stat| stat.state == 'T')
+        let stat = read_stat(Path::new(&format!("/proc/{}", self.pid)));
+        self.is_alive() && stat.is_some_and(|stat| stat.state == 'T')
     }
 
     /// Sends a signal; that the process is gone already is no error.
@@ -94,8 +104,9 @@ fn is_server(pid: i32) -> bool {
 
 /// A server changes into its data directory early; until then its command line says where it will go.
 fn runs_on(pid: i32, datadir: &Path, wanted: Option<(u64, u64)>) -> bool {
-    let cwd = fs::metadata(format!("/proc/{pid}/cwd")).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    if wanted.is_some() && cwd == wanted {
+    let cwd = |place: PathBuf| fs::metadata(place.join("cwd")).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let places = std::iter::once(format!("/proc/{pid}").into()).chain(threads(pid));
+    if wanted.is_some() && places.filter_map(cwd).next() == wanted {
         return true;
     }
     let same_root = |path: &str| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
@@ -107,8 +118,14 @@ fn runs_on(pid: i32, datadir: &Path, wanted: Option<(u64, u64)>) -> bool {
             .any(|word| word == argument.as_bytes())
 }
 
-fn read_stat(pid: i32) -> Option<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// The threads of a process, as directories of proc(5).
+fn threads(pid: i32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+fn read_stat(place: &Path) -> Option<Stat> {
+    let text = fs::read_to_string(place.join("stat")).ok()?;
     // The name stands in parentheses and may itself hold spaces and parentheses.
     let after_name = text.rsplit_once(')')?.1;
     let fields: Vec<&str> = after_name.split_whitespace().collect();

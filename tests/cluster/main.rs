@@ -12,6 +12,7 @@ mod partition;
 mod replicas;
 mod semisync;
 mod server;
+mod stuck_disk;
 mod switchover;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ const ALL: &[&[Scenario]] = &[
     configuration::ALL,
     semisync::ALL,
     killed::ALL,
+    stuck_disk::ALL,
 ];
 
 /// MariaDB with Pacemaker 2.1.5, and MySQL with Pacemaker 3.0.3.
