@@ -14,7 +14,7 @@ use super::decide::health::{self, Facts};
 use super::decide::position::Told;
 use super::decide::record::{Instance, Place, Record, State, next_epoch};
 use super::node::Node;
-use super::publish::{FIRST, REPLICA, Standing, TARGET, publish};
+use super::publish::{FIRST, PRIMARY, REPLICA, Standing, TARGET, publish};
 use super::{guard, replicate};
 use crate::gtid::GtidSet;
 use crate::ocf::exit::OcfError;
@@ -233,6 +233,11 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
     if status.is_some() && matches!(own, Some(score) if score == REPLICA || score == TARGET) {
         // It was a good replica when its primary went: it stays a candidate.
         return Ok(Standing { score: own, status: "replica, its primary is gone".into(), readable: false });
+    }
+    let is_closed = |record: &Record| record.primary == cluster.node && record.state == State::Closed;
+    if own == Some(PRIMARY) && record.as_ref().is_some_and(is_closed) {
+        // A planned move is under way, or has failed: then it goes on, as it has everything.
+        return Ok(Standing { score: own, status: "the last primary, closed".into(), readable: false });
     }
     Ok(unled.cold_start(&others))
 }
