@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::decide::keeping::{Answer, Call, Receiver, Said};
-use super::decide::record::InSync;
+use super::decide::record::{InSync, State};
 use super::node::Node;
 use super::replicate;
 use crate::deadline::Deadline;
@@ -127,6 +127,10 @@ pub fn say_good_bye(node: &Node, session: &mut Session) -> Result<()> {
     let me = node.instance()?;
     let Some((_, call)) = newest_call(hear(node, cluster, session)?, &cluster.node) else { return Ok(()) };
     if !call.set.contains(&me) {
+        return Ok(());
+    }
+    if node.record().is_ok_and(|record| record.is_some_and(|record| record.state == State::Closed)) {
+        // Nobody writes, and so nobody waits.
         return Ok(());
     }
     let server_id = session.state()?.server_id;
