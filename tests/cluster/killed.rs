@@ -15,6 +15,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: true,
         nodes: 3,
+        fencing: false,
         run: killed_actions,
     },
     Scenario {
@@ -23,6 +24,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 3,
+        fencing: false,
         run: lost_notifications,
     },
 ];

@@ -16,6 +16,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 1,
+        fencing: false,
         run: agent,
     },
     Scenario {
@@ -24,6 +25,7 @@ pub const ALL: &[Scenario] = &[
         roots: BOTH,
         long: false,
         nodes: 3,
+        fencing: false,
         run: primary,
     },
 ];
