@@ -133,7 +133,7 @@ fn lost_notifications(bed: &Bed) -> Result<()> {
     for node in bed.lab().nodes() {
         node.run(&["touch", "/root/hatchet/no-notifications"])?;
     }
-    ledger.mark(&format!("kill-daemon {primary}, and nobody is notified"));
+    ledger.mark(format!("kill-daemon {primary}, and nobody is notified"));
     bed.lab().fault(Fault::KillDaemon, &primary)?;
     std::thread::sleep(Duration::from_secs(40));
     println!("meanwhile promoted: {}", bed.promoted()?.as_deref().unwrap_or("nobody"));
