@@ -76,9 +76,9 @@ pub struct Keeper {
     wait_note: Option<u64>,
     /// The instances that the note covers, each with whether it acknowledged when the note was taken.
     covered: BTreeSet<(Instance, bool)>,
-    /// Those of the set that were lost when the note was taken, and have been ever since: a note from before does not cover
-    /// what they acknowledged last.
-    lost: BTreeSet<Instance>,
+    /// Those of the set that were lost and cut off, or whose life was found over, and have been lost ever since. Only a note
+    /// from after that covers what they acknowledged last.
+    ended: BTreeSet<Instance>,
 }
 
 impl Keeper {
@@ -98,7 +98,7 @@ impl Keeper {
             self.wait_note = None;
         }
         let lost: BTreeSet<Instance> = sync.all().filter(|instance| self.is_lost(instance, seen)).cloned().collect();
-        self.lost.retain(|instance| lost.contains(instance));
+        self.ended.retain(|instance| lost.contains(instance));
         let step = self.decide(sync, seen, wanted);
         match &step {
             Step::Note(number) => {
@@ -106,9 +106,13 @@ impl Keeper {
                 self.is_fresh = true;
                 self.wait_note = self.wait_note.or(seen.waiting.then_some(*number));
                 self.covered = peers(seen).map(|(instance, peer)| (instance, peer.acknowledges)).collect();
-                self.lost = lost;
+                self.ended.extend(lost.into_iter().filter(|instance| is_over(instance, seen)));
             }
-            Step::SetServer(_) | Step::Cut(_) => self.is_fresh = false,
+            Step::SetServer(_) => self.is_fresh = false,
+            Step::Cut(node) => {
+                self.is_fresh = false;
+                self.ended.extend(lost.into_iter().filter(|instance| instance.node == *node));
+            }
             Step::Release => self.wait_note = None,
             Step::Write(_) | Step::Rest => {}
         }
@@ -190,8 +194,13 @@ impl Keeper {
             let joining = rest.iter().map(|instance| (*instance).clone()).collect();
             return Some(Step::Write(InSync { acks: 0, members: BTreeSet::new(), joining }));
         }
-        let is_after_loss = sync.all().all(|instance| rest.contains(instance) || self.lost.contains(instance));
-        if !self.is_fresh || !is_after_loss {
+        let mut unended = sync.all().filter(|one| !rest.contains(one) && !self.ended.contains(one)).peekable();
+        let is_ended = unended.peek().is_none();
+        // Also one that is not connected: it could come back for a moment, acknowledge, and be lost again.
+        if let Some(instance) = unended.find(|instance| !is_over(instance, seen)) {
+            return Some(Step::Cut(instance.node.clone()));
+        }
+        if !self.is_fresh || !is_ended {
             return Some(Step::Note(self.note + 1));
         }
         let proven = rest.iter().filter(|instance| self.has_note(instance, seen)).count() as u32;
@@ -202,8 +211,8 @@ impl Keeper {
     /// Puts new lives of lost instances into their places: they have everything, and nobody needs to wait for the old ones,
     /// which are over.
     fn replace(&self, sync: &InSync, seen: &Seen, rest: &BTreeSet<&Instance>) -> Option<Step> {
-        let is_after_loss = sync.all().all(|instance| rest.contains(instance) || self.lost.contains(instance));
-        if !self.is_fresh || !is_after_loss {
+        let is_ended = sync.all().all(|instance| rest.contains(instance) || self.ended.contains(instance));
+        if !self.is_fresh || !is_ended {
             return None;
         }
         let is_new_life = |(instance, peer): &(Instance, &Peer)| {
@@ -276,6 +285,11 @@ fn peers(seen: &Seen) -> impl Iterator<Item = (Instance, &Peer)> {
 /// What this very life of an instance says.
 fn peer_of<'a>(instance: &Instance, seen: &'a Seen) -> Option<&'a Peer> {
     seen.peers.get(&instance.node).filter(|peer| peer.life == instance.life)
+}
+
+/// Whether its node speaks in another life.
+fn is_over(instance: &Instance, seen: &Seen) -> bool {
+    seen.peers.get(&instance.node).is_some_and(|peer| peer.life != instance.life)
 }
 
 /// Whether its acknowledgements arrive.

@@ -30,8 +30,14 @@ const STALLED: Duration = Duration::from_secs(10);
 /// How long the record that was read last is believed; nobody but this node writes it.
 const RECORD: Duration = Duration::from_secs(10);
 
+/// How long the server may go on showing a replica whose connection has ended.
+const FORGETTING: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether it still does.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// More steps than this are not taken in one turn.
-const STEPS: usize = 6;
+const STEPS: usize = 10;
 
 /// What the primary's guard remembers. All of it can be lost.
 #[derive(Default)]
@@ -41,6 +47,7 @@ pub struct Memory {
     note: Option<(u64, GtidSet)>,
     told: String,
     missing_since: BTreeMap<String, Instant>,
+    server_ids: BTreeMap<String, u64>,
     waiting: Option<Since>,
     last: Option<Since>,
     short_since: Option<Instant>,
@@ -172,6 +179,7 @@ impl Work<'_> {
             if answer.epoch != record.epoch || name == self.cluster.node {
                 continue;
             }
+            self.memory.server_ids.insert(name.clone(), answer.server_id);
             if answer.receiver == Receiver::Leaving {
                 seen.left.insert(name);
                 continue;
@@ -261,15 +269,20 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Ends a replica's connection. Where it is not known which one is its, all are ended: the others are back at once.
+    /// Ends a replica's connection, if it has one, and waits until the server has forgotten it. Where it is not known which
+    /// one is its, all are ended: the others are back at once.
     fn cut(&mut self, name: &str) -> Result<()> {
         let view = self.cluster.view(self.node.deadline)?;
         let addresses = resolve(&self.node.source_at(name, &view).host);
         let ended = semisync::end_receivers_from(self.session, &addresses, self.node.deadline)?;
-        log::info!("ended the connection of {name} ({ended} of its address)");
-        if ended == 0 {
+        let Some(server_id) = self.memory.server_ids.get(name).copied() else { return Ok(()) };
+        log::info!("cut {name} off ({ended} connections)");
+        if ended == 0 && semisync::connected_replicas(self.session)?.contains(&server_id) {
             semisync::end_all_receivers(self.session, self.node.deadline)?;
         }
+        let deadline = self.node.deadline.at_most(FORGETTING);
+        let session = &mut *self.session;
+        deadline.wait_for(LOOK, || (!semisync::connected_replicas(session).ok()?.contains(&server_id)).then_some(()));
         Ok(())
     }
 
