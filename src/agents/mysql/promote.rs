@@ -152,7 +152,8 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
 /// Whether this is a planned move to an instance on which somebody has stopped the applier, while the primary that was
 /// closed for it is there to go on. In a failover the applier is started instead: somebody must be promoted.
 fn is_stopped_target(node: &Node, cluster: &Cluster, session: &mut Session) -> Result<bool> {
-    let is_stopped = session.replica_status()?.is_some_and(|status| !status.applier_running);
+    let status = session.replica_status()?;
+    let is_stopped = status.is_some_and(|status| !status.applier_running && status.applier_error.is_none());
     if !is_stopped {
         return Ok(false);
     }
