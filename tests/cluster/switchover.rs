@@ -4,11 +4,36 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rustha_lab::Node;
+use rustha_lab::ledger::Ledger;
 use rustha_lab::scenario::{Bed, Scenario};
 
 use crate::{BOTH, WHOLE};
 
+const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
+    Scenario { name, about, roots: BOTH, long: false, nodes: 3, fencing: false, run }
+}
+
 pub const ALL: &[Scenario] = &[
+    scenario(
+        "switchover",
+        "A raised promotion score takes the primary to a node of choice under load, and back, and leaves no constraint.",
+        switchover,
+    ),
+    scenario(
+        "switchover-transaction",
+        "A transaction that a client left open on the primary does not hold up a switchover, and is not acknowledged.",
+        transaction,
+    ),
+    scenario(
+        "switchover-query",
+        "Statements that run for minutes on the primary do not hold up a switchover, and the change is not acknowledged.",
+        query,
+    ),
+    scenario(
+        "switchover-stopped-target",
+        "The target's SQL thread is stopped just before: the switchover is cancelled, and the old primary goes on.",
+        stopped_target,
+    ),
     Scenario {
         name: "planned-move",
         about: "crm_resource --move takes the primary to a node of choice under load, and back.",
@@ -46,6 +71,8 @@ pub const ALL: &[Scenario] = &[
         run: stop_and_start,
     },
 ];
+
+const SOON: Duration = Duration::from_secs(40);
 
 fn planned_move(bed: &Bed) -> Result<()> {
     let first = bed.standard_configuration()?;
@@ -146,5 +173,96 @@ fn stop_and_start(bed: &Bed) -> Result<()> {
     set_role("Promoted")?;
     bed.wait_healthy(WHOLE)?;
     ledger.wait_until_written(Duration::from_secs(20))?;
+    bed.finish(ledger, &bed.names()).map(drop)
+}
+
+/// Moves the primary by the target's promotion score, and waits until the cluster is healthy with it.
+fn switch(bed: &Bed, ledger: &Ledger, from: &str, to: &str) -> Result<()> {
+    ledger.mark(format!("switchover from {from} to {to}"));
+    bed.raise_target(to)?;
+    let promoted = bed.wait_promoted_on_other_than(from, WHOLE)?;
+    ensure!(promoted == to, "{promoted} was promoted instead of {to}");
+    ledger.wait_until_written(SOON)?;
+    let healthy = bed.wait_healthy(WHOLE)?;
+    ensure!(healthy == to, "the primary went on to {healthy}");
+    bed.wait_score(to, "1000", SOON)?;
+    bed.assert_no_location()
+}
+
+fn switchover(bed: &Bed) -> Result<()> {
+    let (first, ledger) = bed.standard_load()?;
+    let target = bed.others(&first)[1].to_owned();
+    switch(bed, &ledger, &first, &target)?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    switch(bed, &ledger, &target, &first)?;
+    bed.finish(ledger, &bed.names()).map(drop)
+}
+
+/// The client talks to the node's own address: its connection, and with it the transaction and its locks, does not go
+/// with the service address.
+fn transaction(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let target = bed.others(&primary)[0].to_owned();
+    let client = bed.client_of(&primary)?;
+    client.run("CREATE TABLE app.pending (id INT PRIMARY KEY)")?;
+    client.run("INSERT INTO app.pending VALUES (1), (2)")?;
+    client.run("BEGIN")?;
+    client.run("UPDATE app.pending SET id = id + 10")?;
+    client.run("INSERT INTO app.pending VALUES (3)")?;
+    switch(bed, &ledger, &primary, &target)?;
+    let commit = client.say("COMMIT").wait(SOON)?;
+    ensure!(commit.is_err(), "the commit was acknowledged after the switchover");
+    bed.finish(ledger, &bed.names())?;
+    for name in bed.names() {
+        let rows = bed.node(name)?.sql("SELECT GROUP_CONCAT(id ORDER BY id) FROM app.pending")?;
+        ensure!(rows.trim() == "1,2", "what was never committed is on {name}: {rows}");
+    }
+    Ok(())
+}
+
+fn query(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let target = bed.others(&primary)[0].to_owned();
+    let client = bed.client_of(&primary)?;
+    client.run("CREATE TABLE app.pending (id INT PRIMARY KEY, changed INT NOT NULL DEFAULT 0)")?;
+    for from in 0..10 {
+        let rows: Vec<_> = (from * 100..from * 100 + 100).map(|id| format!("({id})")).collect();
+        client.run(&format!("INSERT INTO app.pending (id) VALUES {}", rows.join(", ")))?;
+    }
+    let select = bed.client_of(&primary)?.say("SELECT SLEEP(300)");
+    let update = client.say("UPDATE app.pending SET changed = 1 + SLEEP(0.3)");
+    bed.wait("both statements running", SOON, || {
+        let running = bed.node(&primary)?.sql("SHOW PROCESSLIST")?;
+        Ok((running.contains("SLEEP(300)") && running.contains("SLEEP(0.3)")).then_some(()))
+    })?;
+    switch(bed, &ledger, &primary, &target)?;
+    let update = update.wait(SOON)?;
+    ensure!(update.is_err(), "the change was acknowledged after the switchover");
+    println!("the query: {:?}, the change: {update:?}", select.wait(SOON)?);
+    bed.finish(ledger, &bed.names())?;
+    for name in bed.names() {
+        let changed = bed.node(name)?.sql("SELECT SUM(changed) FROM app.pending")?;
+        ensure!(changed.trim() == "0", "a part of the change is on {name}: {changed}");
+    }
+    Ok(())
+}
+
+/// Monitors would start the thread again, and it would be ready for the switchover.
+fn stopped_target(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let target = bed.others(&primary)[0].to_owned();
+    bed.relax_replica_monitors()?;
+    ledger.mark(format!("switchover from {primary} to {target}, whose SQL thread is stopped"));
+    bed.node(&target)?.sql("STOP REPLICA SQL_THREAD")?;
+    bed.raise_target(&target)?;
+    let refusals = || bed.logged(&target, "mysql(p_db) promote: not promoted: somebody stopped its SQL thread");
+    bed.wait("the refusal", WHOLE, || Ok((!refusals()?.is_empty()).then_some(())))?;
+    ledger.wait_until_written(WHOLE)?;
+    let now = bed.wait_healthy(WHOLE)?;
+    ensure!(now == primary, "the primary went to {now}");
+    bed.assert_no_location()?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    let refused = refusals()?.len();
+    ensure!(refused == 1, "{target} was asked {refused} times");
     bed.finish(ledger, &bed.names()).map(drop)
 }

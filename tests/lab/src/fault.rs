@@ -18,6 +18,8 @@ pub enum Fault {
     KillDaemon,
     /// The database server stands still (SIGSTOP)
     HangDaemon,
+    /// The process that the agent leaves behind to watch its server stands still (SIGSTOP)
+    HangGuard,
     /// The power is cut: all processes and memory are gone, the disk remains
     PowerOff,
     /// The network cable is pulled
@@ -43,6 +45,7 @@ pub(crate) fn inject(node: &Node, kind: Fault) -> Result<()> {
     match kind {
         Fault::KillDaemon => kill_all(node, Daemon::Database),
         Fault::HangDaemon => signal_all(node, Daemon::Database, Signal::SIGSTOP),
+        Fault::HangGuard => signal_all(node, Daemon::Guard, Signal::SIGSTOP),
         Fault::PowerOff => node.power_off(),
         Fault::CableOut => node.pull_cable(),
         Fault::KillPacemaker => kill_all(node, Daemon::Pacemaker),
@@ -59,8 +62,8 @@ pub(crate) fn undo(node: &Node) -> Result<()> {
     if !node.is_on() {
         return node.power_on();
     }
-    for pid in node.pids_of(Daemon::Database)? {
-        processes::send(pid, Signal::SIGCONT)?;
+    for daemon in [Daemon::Database, Daemon::Guard] {
+        node.pids_of(daemon)?.into_iter().try_for_each(|pid| processes::send(pid, Signal::SIGCONT))?;
     }
     node.start_stack()
 }

@@ -33,6 +33,7 @@
 //! ```
 
 mod book;
+mod client;
 mod clock;
 mod event;
 mod failure;
@@ -55,6 +56,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 pub use book::Acknowledged;
+pub use client::{Answer, Client};
 pub use event::{Access, Event, Vip, What};
 pub use failure::{Failure, FailureKind, Tally};
 pub use final_data::{FinalData, NodeData, Source};

@@ -24,6 +24,8 @@ pub enum Daemon {
     Pacemaker,
     /// mysqld or mariadbd.
     Database,
+    /// The process that the agent leaves behind; its actions have the agent's name.
+    Guard,
 }
 
 impl Daemon {
@@ -33,6 +35,7 @@ impl Daemon {
             Daemon::Corosync => name == "corosync",
             Daemon::Pacemaker => name.starts_with("pacemaker"),
             Daemon::Database => ["mysqld", "mariadbd"].contains(&name),
+            Daemon::Guard => name == "rustha",
         }
     }
 }

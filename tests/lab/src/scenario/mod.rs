@@ -1,6 +1,7 @@
 //! Scenarios: what must hold on a real cluster, each played on a fresh lab in a process of its own. Whoever plays
 //! one (`cargo lab test`) makes an end of its lab, whatever became of the process.
 
+mod acts;
 mod bed;
 mod crm_mon;
 mod program;
