@@ -5,6 +5,7 @@ mod cold_start;
 mod configuration;
 mod contract;
 mod durability;
+mod election;
 mod failover;
 mod killed;
 mod maintenance;
@@ -28,6 +29,7 @@ const ALL: &[&[Scenario]] = &[
     cold_start::ALL,
     failover::ALL,
     durability::ALL,
+    election::ALL,
     partition::ALL,
     switchover::ALL,
     replicas::ALL,

@@ -1,0 +1,195 @@
+//! Who is promoted, and what it does before it takes writes: it has everything, or fetches it, or is not promoted.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rustha_lab::ledger::Ledger;
+use rustha_lab::scenario::{Bed, Scenario};
+use rustha_lab::{Fault, Vendor};
+
+use crate::{BOTH, WHOLE};
+
+const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
+    Scenario { name, about, roots: BOTH, long: false, nodes: 3, fencing: false, run }
+}
+
+pub const ALL: &[Scenario] = &[
+    scenario(
+        "long-relay-log",
+        "Objection 2: the primary dies while its successor has much to apply: it applies all of it before it opens.",
+        long_relay_log,
+    ),
+    scenario(
+        "second-best",
+        "Invariant 1: the one that Pacemaker picks has received less than another survivor: it fetches the rest first.",
+        second_best,
+    ),
+    scenario(
+        "errant-transaction",
+        "Invariant 3: a replica with a transaction of its own is excluded, says so, and another succeeds the primary.",
+        errant_transaction,
+    ),
+    scenario(
+        "errant-target",
+        "A switchover to a replica with a transaction of its own is refused, and clients go on on the old primary.",
+        errant_target,
+    ),
+];
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// For so long a successor is watched that cannot apply what it has received.
+const WATCHED: Duration = Duration::from_secs(5);
+
+/// Judges by the nodes that have everything: a primary that was killed may be left with a transaction that nobody else
+/// has, and no client was told of.
+fn finish(bed: &Bed, ledger: Ledger, whole: &[String]) -> Result<()> {
+    let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+    bed.finish(ledger, &whole).map(drop)
+}
+
+/// A reader of a table holds up the successor's applier, so that a load of large transactions piles up in its relay log.
+/// Nothing is known of a machine's speed: the reader stays until the promotion waits for the applier.
+fn long_relay_log(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let successor = bed.others(&primary)[0].to_owned();
+    bed.prefer(&successor)?;
+    let client = bed.client()?;
+    client.run("CREATE TABLE app.big (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(300) NOT NULL)")?;
+    let replica = bed.node(&successor)?;
+    bed.wait("the table on the successor", SOON, || replica.sql("SELECT COUNT(*) FROM app.big").map(Some))?;
+    let reader = bed.client_of(&successor)?;
+    reader.run("LOCK TABLES app.big READ")?;
+    client.run("INSERT INTO app.big (text) VALUES (REPEAT('x', 250)), (REPEAT('y', 250)), (REPEAT('z', 250))")?;
+    for _ in 0..14 {
+        client.say("INSERT INTO app.big (text) SELECT text FROM app.big").wait(SOON)?.map_err(anyhow::Error::msg)?;
+    }
+    client.run("INSERT INTO app.big (text) VALUES ('the last one')")?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark(format!("kill-daemon {primary}, with a long relay log on {successor}"));
+    bed.lab().fault(Fault::KillDaemon, &primary)?;
+    bed.wait("the promotion under way", SOON, || {
+        Ok((!bed.logged(&successor, "mysql(p_db) promote: ")?.is_empty()).then_some(()))
+    })?;
+    let watched = Instant::now();
+    while watched.elapsed() < WATCHED {
+        let closed = replica.sql("SELECT @@global.read_only")?;
+        ensure!(closed.trim() == "1", "{successor} takes writes before it has applied what it had received");
+    }
+    ledger.mark("the reader ends");
+    reader.run("UNLOCK TABLES")?;
+    bed.wait(&format!("{successor} open for writes"), WHOLE, || {
+        // In this order: what is open now must have had everything before.
+        let closed = replica.sql("SELECT @@global.read_only")?;
+        let last = replica.sql("SELECT COUNT(*) FROM app.big WHERE text = 'the last one'")?;
+        ensure!(closed.trim() == "1" || last.trim() == "1", "opened before all was applied");
+        Ok((closed.trim() == "0").then_some(()))
+    })?;
+    let promoted = bed.wait_promoted_on_other_than(&primary, WHOLE)?;
+    ensure!(promoted == successor, "{promoted} was promoted instead of {successor}");
+    ledger.wait_until_written(SOON)?;
+    bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
+    bed.wait_all_instances(WHOLE)?;
+    let whole = bed.wait_settled(WHOLE)?;
+    finish(bed, ledger, &whole)?;
+    for name in &whole {
+        let rows = bed.node(name)?.sql("SELECT COUNT(*) FROM app.big")?;
+        ensure!(rows.trim() == "49153", "{name} has {rows} of the large transactions' rows");
+    }
+    Ok(())
+}
+
+/// The successor receives nothing for a moment, while the other replica goes on acknowledging. The primary's guard hangs,
+/// since it would take out of the set whom it misses for long; and the primary stays away, since it has everything.
+fn second_best(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let successor = bed.others(&primary)[0].to_owned();
+    let other = bed.others(&primary)[1].to_owned();
+    bed.prefer(&successor)?;
+    bed.relax_replica_monitors()?;
+    bed.lab().fault(Fault::HangGuard, &primary)?;
+    ledger.mark(format!("{successor} receives nothing"));
+    bed.node(&successor)?.sql("STOP REPLICA IO_THREAD")?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark(format!("{primary} dies"));
+    bed.take_away(&primary)?;
+    let promoted = bed.wait_promoted_on_other_than(&primary, WHOLE)?;
+    ledger.wait_until_written(SOON)?;
+    ensure!(promoted == successor, "{promoted} was promoted instead of {successor}");
+    let fetched = bed.logged(&successor, &format!("transactions from {other}"))?;
+    ensure!(fetched.iter().any(|line| line.contains("fetching ")), "{successor} fetched nothing from {other}");
+    println!("{}", fetched.join("\n"));
+    bed.renew_replica_monitors()?;
+    bed.bring_back(&primary)?;
+    bed.wait_all_instances(WHOLE)?;
+    finish(bed, ledger, &bed.wait_settled(WHOLE)?)
+}
+
+/// Somebody opens a replica and writes a row there. Waits until it is excluded.
+fn make_errant(bed: &Bed, primary: &str, errant: &str) -> Result<()> {
+    bed.node(primary)?.sql("CREATE TABLE app.errant (id INT PRIMARY KEY)")?;
+    let replica = bed.node(errant)?;
+    bed.wait("the table on the replica", SOON, || replica.sql("SELECT COUNT(*) FROM app.errant").map(Some))?;
+    let close = match bed.lab().root().vendor() {
+        Vendor::MySql => "SET GLOBAL super_read_only=1",
+        Vendor::MariaDb => "SET GLOBAL read_only=1",
+    };
+    replica.sql(&format!("SET GLOBAL read_only=0; INSERT INTO app.errant VALUES (1); {close}"))?;
+    let status = bed.wait_status(errant, "excluded: ", SOON)?;
+    println!("{errant}: {status}");
+    let says_why =
+        status.contains("transactions that are not in the history of") || status.contains("SQL thread stopped");
+    ensure!(says_why, "{errant} does not say why it is excluded: {status}");
+    bed.wait_score(errant, "-INFINITY", SOON)
+}
+
+/// Nobody else has the row.
+fn assert_not_spread(bed: &Bed, errant: &str) -> Result<()> {
+    for name in bed.others(errant) {
+        let rows = bed.node(name)?.sql("SELECT COUNT(*) FROM app.errant")?;
+        ensure!(rows.trim() == "0", "{name} has got the transaction that only {errant} had");
+    }
+    Ok(())
+}
+
+/// The primary stays away: it would have everything by itself.
+fn errant_transaction(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let errant = bed.others(&primary)[0].to_owned();
+    let heir = bed.others(&primary)[1].to_owned();
+    ledger.mark(format!("a transaction of its own on {errant}"));
+    make_errant(bed, &primary, &errant)?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark(format!("{primary} dies"));
+    bed.take_away(&primary)?;
+    let promoted = bed.wait_promoted_on_other_than(&primary, WHOLE)?;
+    ensure!(promoted == heir, "{promoted} was promoted instead of {heir}");
+    ledger.wait_until_written(SOON)?;
+    bed.wait_status(&errant, "excluded: ", SOON)?;
+    bed.bring_back(&primary)?;
+    bed.wait_all_instances(WHOLE)?;
+    let whole = bed.wait_settled(WHOLE)?;
+    ensure!(!whole.contains(&errant), "{errant} is said to be in sync");
+    assert_not_spread(bed, &errant)?;
+    finish(bed, ledger, &whole)
+}
+
+fn errant_target(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let errant = bed.others(&primary)[0].to_owned();
+    let heir = bed.others(&primary)[1].to_owned();
+    make_errant(bed, &primary, &errant)?;
+    ledger.mark(format!("switchover from {primary} to {errant}"));
+    bed.raise_target(&errant)?;
+    bed.wait("the end of the switchover", WHOLE, || {
+        Ok(bed.attribute(&errant, "master-p_db")?.is_none_or(|score| score != "2000").then_some(()))
+    })?;
+    ledger.wait_until_written(WHOLE)?;
+    bed.wait_score(&errant, "-INFINITY", SOON)?;
+    bed.wait_score(&heir, "100", SOON)?;
+    bed.assert_no_location()?;
+    let now = bed.wait("a primary", SOON, || bed.promoted())?;
+    ensure!(now == primary, "the primary went to {now}");
+    assert_not_spread(bed, &errant)?;
+    bed.finish(ledger, &bed.others(&errant)).map(drop)
+}
