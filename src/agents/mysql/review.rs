@@ -242,7 +242,8 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
     Ok(unled.cold_start(&others))
 }
 
-/// Why an instance takes no part in an election: its applier is broken, or it has transactions of its own.
+/// Why an instance takes no part in an election: it has transactions of its own, or its applier is broken (for which the
+/// former may be the cause).
 ///
 /// # Errors
 /// When the record cannot be read.
@@ -251,12 +252,13 @@ pub fn out_of_it(
     executed: &GtidSet,
     record: Option<&Record>,
 ) -> Result<Option<String>> {
-    if let Some(why) = status.and_then(health::applier_broken) {
-        return Ok(Some(why));
+    if let Some(record) = record
+        && let Some(errant) = find_errant(executed, record).map_err(OcfError::generic)?
+    {
+        let primary = &record.primary;
+        return Ok(Some(format!("it has transactions that are not in the history of {primary}: {errant}")));
     }
-    let Some(record) = record else { return Ok(None) };
-    let errant = find_errant(executed, record).map_err(OcfError::generic)?;
-    Ok(errant.map(|errant| format!("it has transactions that are not in the history of {}: {errant}", record.primary)))
+    Ok(status.and_then(health::applier_broken))
 }
 
 /// An instance of a cluster in which nobody is promoted.
