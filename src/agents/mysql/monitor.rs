@@ -50,6 +50,8 @@ pub fn monitor(node: &Node, kind: Kind) -> Outcome {
     }
     match observe(node, daemon, kind) {
         Err(error) if !kind.is_probe => {
+            // Said now: without the score Pacemaker acts at once, and ends this call if it has not returned by then.
+            log::error!("{error:#}");
             withdraw(node);
             Err(error)
         }
@@ -176,16 +178,14 @@ fn closed_file(node: &Node) -> PathBuf {
 }
 
 fn closed_primary(node: &Node) -> Outcome {
-    let status = "primary, but somebody closed it for writes (read_only)";
+    let status = "primary, but somebody closed it for writes (read_only): SET GLOBAL read_only=0 opens it";
     tell(node, &Standing { status: status.into(), ..Standing::primary(None) });
     let closed_for = review::since(&closed_file(node));
     if node.config.read_only_timeout.is_some_and(|timeout| closed_for >= timeout) {
         let _ = fs::remove_file(closed_file(node));
-        withdraw(node);
         let reason = format!("somebody closed the primary for writes (read_only) {} s ago", closed_for.as_secs());
         return Err(OcfError::new(ExitCode::FailedPromoted, reason).into());
     }
-    log::warn!("{status}: SET GLOBAL read_only=0 opens it");
     Ok(ExitCode::DegradedPromoted)
 }
 
