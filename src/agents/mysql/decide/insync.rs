@@ -114,7 +114,9 @@ impl Keeper {
                 self.ended.extend(lost.into_iter().filter(|instance| instance.node == *node));
             }
             Step::Release => self.wait_note = None,
-            Step::Write(_) | Step::Rest => {}
+            // What those that go have acknowledged alone is not covered by a note from before, and no more is promised by it.
+            Step::Write(next) => self.is_fresh &= next.acks >= sync.acks && sync.all().all(|one| next.has(one)),
+            Step::Rest => {}
         }
         step
     }
@@ -239,22 +241,21 @@ impl Keeper {
 
     /// Makes members of those that have everything, promises more acknowledgements, and enters those that ask.
     fn let_in(&self, sync: &InSync, seen: &Seen, wanted: u32) -> Option<Step> {
-        if !self.is_fresh {
-            return None;
-        }
         let mut next = sync.clone();
         let is_ready = |instance: &&Instance| {
             acknowledges(instance, seen)
                 && self.has_note(instance, seen)
                 && self.covered.contains(&((*instance).clone(), true))
         };
-        let ready: Vec<Instance> = sync.joining.iter().filter(is_ready).cloned().collect();
-        for instance in ready {
-            next.joining.remove(&instance);
-            next.members.insert(instance);
+        if self.is_fresh {
+            let ready: Vec<Instance> = sync.joining.iter().filter(is_ready).cloned().collect();
+            for instance in ready {
+                next.joining.remove(&instance);
+                next.members.insert(instance);
+            }
+            let proven = sync.all().filter(|instance| self.has_note(instance, seen)).count() as u32;
+            next.acks = sync.acks.max(proven.min(wanted).min(seen.server));
         }
-        let proven = sync.all().filter(|instance| self.has_note(instance, seen)).count() as u32;
-        next.acks = sync.acks.max(proven.min(wanted).min(seen.server));
         let asking = peers(seen)
             .filter(|(instance, peer)| self.asks(instance, peer) && !sync.all().any(|one| one.node == instance.node));
         next.joining.extend(asking.map(|(instance, _)| instance));

@@ -194,6 +194,24 @@ fn a_primary_that_is_alone_waits_again_before_it_promises_again() {
 }
 
 #[test]
+fn invariant_1_a_note_from_before_somebody_was_taken_out_is_not_good_for_promising_again() {
+    // Found by the model: what db2 acknowledged alone since the note is not on db3.
+    let mut play = Play::new(1, "db2", "db3");
+    play.peer("db3", true);
+    play.settle();
+    play.receive("db3");
+    play.lose("db2");
+    play.seen.patience_is_over = true;
+    play.seen.peers.get_mut("db3").expect("known").connected = false;
+    let alone = InSync { acks: 0, members: instances(""), joining: instances("db3") };
+    assert_eq!(play.step(), Step::Write(alone));
+    play.peer("db3", true);
+    play.seen.patience_is_over = false;
+    assert_eq!(play.settle(), [Step::Note(12)]);
+    assert_eq!(play.sync.acks, 0, "db3 has note 11 only");
+}
+
+#[test]
 fn semi_sync_that_somebody_switched_off_makes_all_prove_themselves_again() {
     let mut play = Play::new(1, "db2", "");
     play.seen.server = 0;
