@@ -88,9 +88,8 @@ fn agent(bed: &Bed) -> Result<()> {
 fn primary(bed: &Bed) -> Result<()> {
     let node = bed.node("db1")?;
     node.separate_data()?;
-    let times = "op stop timeout=120s \\\n  op promote timeout=120s op demote timeout=120s";
-    let short = "op stop timeout=20s op promote timeout=120s op demote timeout=20s";
-    let primary = bed.standard_configuration_with(times, short)?;
+    let short = [("op stop timeout=120s", "op stop timeout=20s"), ("op demote timeout=120s", "op demote timeout=20s")];
+    let primary = bed.standard_configuration_with_all(&short)?;
     ensure!(primary == node.name(), "{primary} was elected, and not the first by name");
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
