@@ -1,6 +1,7 @@
 //! Scenarios on real clusters, one file a subject. `cargo lab test` plays them; a new file is a line in `mod` and a
 //! line in `ALL`.
 
+mod closed;
 mod cold_start;
 mod configuration;
 mod contract;
@@ -32,6 +33,7 @@ const ALL: &[&[Scenario]] = &[
     election::ALL,
     partition::ALL,
     switchover::ALL,
+    closed::ALL,
     replicas::ALL,
     maintenance::ALL,
     configuration::ALL,
