@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use crate::deadline::{Deadline, wait_until};
 use crate::node::{Daemon, Node};
 use crate::processes;
 
@@ -44,7 +45,7 @@ impl fmt::Display for Fault {
 pub(crate) fn inject(node: &Node, kind: Fault) -> Result<()> {
     match kind {
         Fault::KillDaemon => kill_all(node, Daemon::Database),
-        Fault::HangDaemon => signal_all(node, Daemon::Database, Signal::SIGSTOP),
+        Fault::HangDaemon => hang(node),
         Fault::HangGuard => signal_all(node, Daemon::Guard, Signal::SIGSTOP),
         Fault::PowerOff => node.power_off(),
         Fault::CableOut => node.pull_cable(),
@@ -71,6 +72,16 @@ pub(crate) fn undo(node: &Node) -> Result<()> {
 fn kill_all(node: &Node, daemon: Daemon) -> Result<()> {
     pids_there(node, daemon)?;
     node.kill(daemon)
+}
+
+/// Returns when they stand still: the signal takes effect when the kernel comes to it.
+fn hang(node: &Node) -> Result<()> {
+    signal_all(node, Daemon::Database, Signal::SIGSTOP)?;
+    let pids = pids_there(node, Daemon::Database)?;
+    let deadline = Deadline::after(Duration::from_secs(10));
+    wait_until("the database server standing still", deadline, Duration::from_millis(1), || {
+        Ok(pids.iter().all(|pid| processes::state(*pid) == Some('T')))
+    })
 }
 
 fn signal_all(node: &Node, daemon: Daemon, signal: Signal) -> Result<()> {
