@@ -7,7 +7,7 @@ use rustha_lab::process::Output;
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Daemon, Fault, Node};
 
-use crate::BOTH;
+use crate::{BOTH, WHOLE};
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -200,10 +200,8 @@ fn slow(bed: &Bed) -> Result<()> {
     expect(node, "promote", 0)?;
     node.sql("CREATE TABLE app.locked (id INT)")?;
     let lock = "mysql -e 'LOCK TABLES app.locked WRITE; SELECT SLEEP(30)' >/dev/null 2>&1 & sleep 1";
-    node.exec(&["setsid", "--fork", "sh", "-c", lock], Duration::from_secs(5))?;
-    bed.wait("the lock", Duration::from_secs(5), || {
-        Ok(node.sql("SHOW PROCESSLIST")?.contains("SLEEP(30)").then_some(()))
-    })?;
+    node.exec(&["setsid", "--fork", "sh", "-c", lock], Duration::from_secs(30))?;
+    bed.wait("the lock", WHOLE, || Ok(node.sql("SHOW PROCESSLIST")?.contains("SLEEP(30)").then_some(())))?;
     let deep = ["OCF_CHECK_LEVEL=10", "OCF_RESKEY_test_table=app.locked", "OCF_RESKEY_CRM_meta_timeout=6000"];
     let start = Instant::now();
     let output = call(node, "monitor", &deep)?;
