@@ -51,8 +51,7 @@ fn maintenance(bed: &Bed) -> Result<()> {
     bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
     ledger.wait_until_written(Duration::from_secs(20))?;
     bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
-    bed.wait_healthy(WHOLE)?;
-    bed.finish(ledger, &bed.names()).map(drop)
+    bed.finish_settled(ledger, WHOLE).map(drop)
 }
 
 /// Marks and scores are lost, as when another agent was in charge before: the one writable server is taken over with its

@@ -58,10 +58,12 @@ fn broken_replica(bed: &Bed) -> Result<()> {
     let promoted = bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
     ensure!(promoted != broken, "the broken replica {broken} was promoted");
     ledger.wait_until_written(Duration::from_secs(20))?;
-    let whole = bed.others(&broken);
-    bed.wait(&format!("{primary} a replica"), WHOLE, || {
-        Ok(bed.attribute(&primary, "master-p_db")?.filter(|score| score == "100"))
+    // Back in sync, or kept out for what the crash left it with.
+    let status = bed.wait(&format!("{primary} back"), WHOLE, || {
+        let status = bed.attribute(&primary, "p_db-status")?.unwrap_or_default();
+        Ok((status.ends_with(", in sync") || status.contains("not in the history")).then_some(status))
     })?;
+    let whole = if status.ends_with(", in sync") { bed.others(&broken) } else { vec![promoted.as_str()] };
     bed.finish(ledger, &whole).map(drop)
 }
 

@@ -197,6 +197,13 @@ impl Bed {
         whole.run(&["crm_standby", "--node", node, "--delete"]).map(drop)
     }
 
+    /// The same as [`Bed::finish`], when every instance is in sync, or kept out for what a crash left it with.
+    pub fn finish_settled(&self, ledger: Ledger, time: Duration) -> Result<Verdict> {
+        self.wait_all_instances(time)?;
+        let whole = self.wait_settled(time)?;
+        self.finish(ledger, &whole.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// Waits until an instance runs on each of the lab's nodes.
     pub fn wait_all_instances(&self, time: Duration) -> Result<()> {
         let all = self.names().len();
