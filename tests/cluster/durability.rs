@@ -29,11 +29,14 @@ pub const ALL: &[Scenario] = &[
         "MSS, XMS, XXM and back: one after the other dies, and the last one has all.",
         chain_down,
     ),
-    scenario(
-        "chain-msx-mxs",
-        "MSX, MXS, XXS: the replicas take turns in being away, then the primary dies.",
-        chain_turns,
-    ),
+    Scenario {
+        long: true,
+        ..scenario(
+            "chain-msx-mxs",
+            "MSX, MXS, XXS: the replicas take turns in being away, then the primary dies.",
+            chain_turns,
+        )
+    },
     scenario(
         "stale-replica",
         "Invariant 3: replicas that missed writes are not promoted when the primary dies, and say why; it comes back.",
@@ -48,7 +51,7 @@ pub const ALL: &[Scenario] = &[
         name: "both-holders-lost-available",
         about: "The same with durability=available and fencing: the one that is left is promoted, and the risk is on record.",
         roots: BOTH,
-        long: false,
+        long: true,
         nodes: 3,
         fencing: true,
         run: both_holders_lost_available,

@@ -29,11 +29,14 @@ pub const ALL: &[Scenario] = &[
         "Invariant 3: a replica with a transaction of its own is excluded, says so, and another succeeds the primary.",
         errant_transaction,
     ),
-    scenario(
-        "errant-target",
-        "A switchover to a replica with a transaction of its own is refused, and clients go on on the old primary.",
-        errant_target,
-    ),
+    Scenario {
+        long: true,
+        ..scenario(
+            "errant-target",
+            "A switchover to a replica with a transaction of its own is refused, and clients go on on the old primary.",
+            errant_target,
+        )
+    },
 ];
 
 const SOON: Duration = Duration::from_secs(60);

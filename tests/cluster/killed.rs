@@ -22,7 +22,7 @@ pub const ALL: &[Scenario] = &[
         name: "lost-notifications",
         about: "Invariant 7: a primary dies while no notification arrives: nothing acknowledged is lost, then all is well again.",
         roots: BOTH,
-        long: false,
+        long: true,
         nodes: 3,
         fencing: false,
         run: lost_notifications,

@@ -19,11 +19,14 @@ pub const ALL: &[Scenario] = &[
         "A raised promotion score takes the primary to a node of choice under load, and back, and leaves no constraint.",
         switchover,
     ),
-    scenario(
-        "switchover-transaction",
-        "A transaction that a client left open on the primary does not hold up a switchover, and is not acknowledged.",
-        transaction,
-    ),
+    Scenario {
+        long: true,
+        ..scenario(
+            "switchover-transaction",
+            "A transaction that a client left open on the primary does not hold up a switchover, and is not acknowledged.",
+            transaction,
+        )
+    },
     scenario(
         "switchover-query",
         "Statements that run for minutes on the primary do not hold up a switchover, and the change is not acknowledged.",
@@ -56,7 +59,7 @@ pub const ALL: &[Scenario] = &[
         name: "standby-busy",
         about: "Invariant 1: privileged clients hold all connections of a primary that goes to standby: it moves, all the same.",
         roots: BOTH,
-        long: false,
+        long: true,
         nodes: 3,
         fencing: false,
         run: standby_busy,
