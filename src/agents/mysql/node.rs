@@ -10,6 +10,7 @@ use super::lasting::Lasting;
 use super::parameters::Config;
 use crate::agents::mark::Mark;
 use crate::deadline::Deadline;
+use crate::guard::Guard;
 use crate::guard::turn::Turn;
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, OcfError};
@@ -24,6 +25,9 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// How soon a server without a connection to spare is asked again.
 const AGAIN: Duration = Duration::from_millis(50);
+
+/// The turn of a guard that works is over before that.
+const GUARD: Duration = Duration::from_secs(8);
 
 /// What an action works with.
 pub struct Node {
@@ -199,7 +203,12 @@ impl Node {
     /// # Errors
     /// When it is not its turn by the deadline.
     pub fn await_turn(&self, deadline: Deadline) -> Result<Turn> {
-        Turn::take(&self.turn_file(), deadline)
+        let file = self.turn_file();
+        Turn::take(&file, deadline.at_most(GUARD)).or_else(|_| {
+            // Its guard has long given it back, unless it hangs; the next monitor starts another.
+            Guard::of(&self.run_dir, &self.resource).end();
+            Turn::take(&file, deadline)
+        })
     }
 
     /// Two that set the same variables by different rules undo each other's work.

@@ -45,13 +45,16 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
     if daemon.is_some_and(|daemon| node.is_marked(daemon)) {
         return Ok(());
     }
+    let tells = (moment, operation) == (Moment::Pre, Operation::Promote) && !is_about_me(&note.promote);
+    if daemon.is_none() && !tells {
+        return Ok(());
+    }
     // What its guard does at the same time could start the receiver that is stopped here.
     let _turn = node.await_turn(Deadline::after(node.deadline.remaining() / 2))?;
     match (moment, operation) {
-        (Moment::Pre, Operation::Promote) if !is_about_me(&note.promote) => {
+        (Moment::Pre, Operation::Promote) if tells => {
             promote::tell_survivors_position(node, Deadline::after(node.deadline.remaining() / 2))
         }
-        _ if daemon.is_none() => Ok(()),
         (Moment::Post, Operation::Demote) => {
             note.demote.iter().filter(|from| *from != me).try_for_each(|from| await_last_transactions(node, from))
         }
