@@ -14,11 +14,14 @@ const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Resu
 }
 
 pub const ALL: &[Scenario] = &[
-    scenario(
-        "replicas-hang",
-        "Invariant 1: both replicas hang: writes wait for semi_sync_degrade and go on alone; they come back in sync.",
-        replicas_hang,
-    ),
+    Scenario {
+        long: true,
+        ..scenario(
+            "replicas-hang",
+            "Invariant 1: both replicas hang: writes wait for semi_sync_degrade and go on alone; they come back in sync.",
+            replicas_hang,
+        )
+    },
     scenario(
         "replica-lost",
         "A replica's machine is lost without a pause, then the primary: the one that is in sync is promoted.",
