@@ -207,6 +207,8 @@ impl State {
                 self.ghost.notes = self.ghost.notes.max(number);
             }
             Keeping::Cut(id) => self.cut(world, at, id as Id),
+            // The clients that wait are ended: they are told nothing, and what waits is committed.
+            Keeping::Release => self.nodes[at].server.done = self.nodes[at].server.log.len(),
             Keeping::Acknowledge | Keeping::Rest => {}
         }
         self.call(world, at, is_late);

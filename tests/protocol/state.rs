@@ -120,6 +120,7 @@ pub enum Keeping {
     SetServer(u8),
     Note(u16),
     Cut(u8),
+    Release,
     /// A replica's guard: let the receiver acknowledge.
     Acknowledge,
     Rest,

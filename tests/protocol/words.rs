@@ -209,8 +209,8 @@ impl Words {
             Step::SetServer(count) => Keeping::SetServer(count as u8),
             Step::Note(number) => Keeping::Note(number as u16),
             Step::Cut(name) => Keeping::Cut(id_of(&name) as u8),
-            // Nothing is stalled here: an acknowledgement is never lost while its connection lives.
-            Step::Release | Step::Rest => Keeping::Rest,
+            Step::Release => Keeping::Release,
+            Step::Rest => Keeping::Rest,
         };
         let answer = (step, self.keep_keeper(memory));
         self.kept.insert((keeper, record, look, wanted), answer);
@@ -240,7 +240,7 @@ impl Words {
             left: BTreeSet::new(),
             waiting: look.is_waiting,
             patience_is_over: look.is_patience_over,
-            is_stalled: false,
+            is_stalled: look.is_waiting && look.is_patience_over,
             server: look.server.into(),
             floor: 0,
         }
