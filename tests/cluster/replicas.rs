@@ -50,9 +50,11 @@ fn broken_replica(bed: &Bed) -> Result<()> {
     })?;
     ensure!(status.contains("SQL thread stopped: error 1062"), "{broken} does not say why: {status}");
     ensure!(bed.attribute(&broken, "readable")?.as_deref() == Some("0"), "{broken} is said to be readable");
-    // Convention 7: a success that is shown.
-    let shown = bed.whole_node()?.run(&["crm_mon", "--one-shot", "--output-as=xml"])?;
-    ensure!(shown.contains("rc=\"190\""), "the monitor of the broken replica {broken} is not degraded");
+    // Convention 7: a success that is shown. The attribute is there before the monitor that wrote it has returned.
+    bed.wait(&format!("the monitor of {broken} degraded"), Duration::from_secs(20), || {
+        let shown = bed.whole_node()?.run(&["crm_mon", "--one-shot", "--output-as=xml"])?;
+        Ok(shown.contains("rc=\"190\"").then_some(()))
+    })?;
     ledger.mark(format!("kill-daemon {primary}, with {broken} broken"));
     bed.lab().fault(Fault::KillDaemon, &primary)?;
     let promoted = bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
