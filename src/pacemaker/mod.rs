@@ -2,6 +2,7 @@
 //! Each call costs 7 to 20 ms, so an action asks once, with [`Cluster::view`], and writes only what has changed.
 
 pub mod parse;
+mod property;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -167,7 +168,7 @@ impl Cluster {
         let answer = exec::run("attrd_updater", &["--private", "--query", "--all", "--name", name], None, deadline)?;
         // 3.0.3 says it with CRM_EX_CONFIG, which stands for other things as well.
         let is_unknown = answer.stderr.contains("attribute does not exist");
-        if is_unknown || answer.code().is_some_and(|code| NO_SUCH.contains(&code)) {
+        if is_unknown || is_no_such(&answer) {
             return Ok(BTreeMap::new());
         }
         Ok(parse::told(&answer.success()?))
@@ -183,33 +184,47 @@ impl Cluster {
 
     /// The same in another node's copy.
     fn read_record_of(&self, node: &str, deadline: Deadline) -> Result<Option<String>> {
-        let path = format!("//cluster_property_set[@id='{PROPERTY_SET}']/nvpair[@name='{}']", self.record_name());
+        let path = property::path(PROPERTY_SET, &self.record_name());
         let mut args = vec!["--query", "--xpath", &path];
         if node != self.node {
             args.extend(["--node", node]);
         }
         let answer = exec::run("cibadmin", &args, None, deadline)?;
-        if answer.code().is_some_and(|code| NO_SUCH.contains(&code)) {
+        if is_no_such(&answer) {
             return Ok(None);
         }
         Ok(parse::pair_value(&answer.success()?).filter(|value| !value.is_empty()))
     }
 
-    /// Writes this resource's record to the CIB, and returns when it is certain that nobody will see an older one: read
-    /// back from a majority of the nodes that are not gone, with quorum before and after. A partition that has just
-    /// formed looks quorate for a while and takes writes that the others never see (measured: 3.4 s on Pacemaker 2.1.5
-    /// and 3.0.3).
+    /// Replaces this resource's record in the CIB, if it is still `from`, and returns when it is certain that nobody will
+    /// see an older one: read back from a majority of the nodes that are not gone, with quorum before and after. A
+    /// partition that has just formed looks quorate for a while and takes writes that the others never see (measured:
+    /// 3.4 s on Pacemaker 2.1.5 and 3.0.3). That it is still `from` is decided where all changes of the CIB are made one
+    /// after the other: who was cut off cannot undo what was promoted meanwhile (objection 4).
     ///
     /// # Errors
-    /// When it cannot be written, or is not confirmed by the deadline. It may then have been written all the same. Where
-    /// it cannot be confirmed anyway, nothing is written.
-    pub fn write_record(&self, value: &str, view: &View, deadline: Deadline) -> Result<()> {
+    /// When somebody else has changed it, when it cannot be written, or is not confirmed by the deadline; after the last
+    /// it may have been written all the same. Where it cannot be confirmed anyway, nothing is written.
+    pub fn write_record(&self, from: Option<&str>, to: &str, view: &View, deadline: Deadline) -> Result<()> {
         ensure_majority(view)?;
         let name = self.record_name();
-        let xml = parse::print_pair(PROPERTY_SET, &name, value);
-        let args = ["--modify", "--allow-create", "--scope", "crm_config", "--xml-pipe"];
-        exec::run("cibadmin", &args, Some(&xml), deadline)?.success()?;
-        self.confirm_record(value, view, deadline)
+        let replace = || {
+            let path = property::path_while(PROPERTY_SET, &name, from);
+            let args = ["--modify", "--xpath", &path, "--xml-pipe"];
+            exec::run("cibadmin", &args, Some(&property::print(PROPERTY_SET, &name, to)), deadline)
+        };
+        let mut answer = replace()?;
+        if from.is_none() && is_no_such(&answer) {
+            // The first record of any resource.
+            let args = ["--modify", "--allow-create", "--scope", "crm_config", "--xml-pipe"];
+            exec::run("cibadmin", &args, Some(&property::print_empty(PROPERTY_SET)), deadline)?.success()?;
+            answer = replace()?;
+        }
+        if is_no_such(&answer) {
+            bail!("the record of the last promotion was changed by another node in the meantime: left as it is");
+        }
+        answer.success()?;
+        self.confirm_record(to, view, deadline)
     }
 
     /// Makes certain that this record is the cluster's, and not only this node's.
@@ -267,8 +282,12 @@ fn ensure_majority(view: &View) -> Result<()> {
     view.lacks_majority().map_or(Ok(()), |why| Err(anyhow::Error::msg(why)))
 }
 
+fn is_no_such(finished: &Finished) -> bool {
+    finished.code().is_some_and(|code| NO_SUCH.contains(&code))
+}
+
 fn ignore_missing(finished: Finished) -> Result<()> {
-    if finished.code().is_some_and(|code| NO_SUCH.contains(&code)) {
+    if is_no_such(&finished) {
         return Ok(());
     }
     finished.success().map(drop)

@@ -85,7 +85,7 @@ fn by_hand(bed: &Bed) -> Result<()> {
     ledger.wait_until_written(SOON)?;
     let why = bed.logged(&primary, "somebody closed the primary for writes (read_only)")?;
     ensure!(!why.is_empty(), "the log of {primary} does not say why it was moved");
-    bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
+    bed.clean_up()?;
     bed.wait_healthy(WHOLE)?;
     bed.finish(ledger, &bed.names()).map(drop)
 }

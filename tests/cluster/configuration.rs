@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
-use rustha_lab::{Daemon, Root};
+use rustha_lab::{Daemon, Fault, Root, Vendor};
 
 use crate::{BOTH, WHOLE};
 
@@ -46,6 +46,15 @@ pub const ALL: &[Scenario] = &[
         run: semi_sync_reload,
     },
     Scenario {
+        name: "hostile-options",
+        about: "An option file that asks for what loses writes changes nothing: the agent sets what the promise needs.",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        fencing: false,
+        run: hostile_options,
+    },
+    Scenario {
         name: "drop-in",
         about: "A configuration of ocf:heartbeat:mariadb works as it is; what is of the past is said in the log.",
         roots: BOTH,
@@ -55,6 +64,51 @@ pub const ALL: &[Scenario] = &[
         run: drop_in,
     },
 ];
+
+/// Semi-sync that lets go after a moment, and after the commit is seen; commits that are not flushed; servers that open
+/// themselves and begin to replicate by themselves.
+const HOSTILE: &str = "sync_binlog=0\ninnodb_flush_log_at_trx_commit=2\nread_only=OFF\n";
+const HOSTILE_MARIADB: &str = "rpl_semi_sync_master_enabled=ON\nrpl_semi_sync_slave_enabled=ON\n\
+    rpl_semi_sync_master_wait_point=AFTER_COMMIT\nrpl_semi_sync_master_timeout=10\n\
+    rpl_semi_sync_master_wait_no_slave=OFF\nrpl_semi_sync_slave_kill_conn_timeout=60\nskip_slave_start=OFF\n";
+const HOSTILE_MYSQL: &str = "plugin_load_add=semisync_source.so\nplugin_load_add=semisync_replica.so\n\
+    rpl_semi_sync_source_enabled=ON\nrpl_semi_sync_replica_enabled=ON\n\
+    rpl_semi_sync_source_wait_point=AFTER_COMMIT\nrpl_semi_sync_source_timeout=10\n\
+    rpl_semi_sync_source_wait_no_replica=OFF\nskip_replica_start=OFF\n";
+
+fn hostile_options(bed: &Bed) -> Result<()> {
+    let (lines, source, wait_no_replica) = match bed.lab().root().vendor() {
+        Vendor::MariaDb => (HOSTILE_MARIADB, "master", "wait_no_slave"),
+        Vendor::MySql => (HOSTILE_MYSQL, "source", "wait_no_replica"),
+    };
+    for node in bed.lab().nodes() {
+        node.add_options(&format!("{HOSTILE}{lines}"))?;
+    }
+    let (primary, ledger) = bed.standard_load()?;
+    let names = [
+        ("sync_binlog", "1"),
+        ("innodb_flush_log_at_trx_commit", "1"),
+        (&format!("rpl_semi_sync_{source}_wait_point"), "AFTER_SYNC"),
+        (&format!("rpl_semi_sync_{source}_{wait_no_replica}"), "ON"),
+    ];
+    for node in bed.lab().nodes() {
+        for (name, wanted) in names {
+            let value = node.sql(&format!("SELECT @@global.{name}"))?;
+            // MySQL shows a switch as a number here.
+            let is_so = value.trim() == wanted || (wanted == "ON" && value.trim() == "1");
+            ensure!(is_so, "{name} is {} on {}", value.trim(), node.name());
+        }
+        let timeout = node.sql(&format!("SELECT @@global.rpl_semi_sync_{source}_timeout"))?;
+        let is_source = node.sql(&format!("SELECT @@global.rpl_semi_sync_{source}_enabled"))?.trim() == "1";
+        ensure!(is_source == (node.name() == primary), "a replica waits as a source does, or the primary does not");
+        ensure!(!is_source || timeout.trim().len() > 8, "the primary waits for {} ms only", timeout.trim());
+    }
+    ledger.mark(format!("kill-daemon {primary}"));
+    bed.lab().fault(Fault::KillDaemon, &primary)?;
+    bed.wait_promoted_on_other_than(&primary, WHOLE)?;
+    ledger.wait_until_written(Duration::from_secs(20))?;
+    bed.finish_settled(ledger, WHOLE).map(drop)
+}
 
 fn drop_in(bed: &Bed) -> Result<()> {
     let ours = "params replication_user=repl";

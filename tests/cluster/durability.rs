@@ -93,7 +93,7 @@ fn replicas_hang(bed: &Bed) -> Result<()> {
     // Pacemaker restarts what hangs; both come back by themselves.
     bed.wait_status(&primary, "each write also on 1 of", WHOLE)?;
     ensure!(bed.promoted()?.as_ref() == Some(&primary), "the primary moved");
-    bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
+    bed.clean_up()?;
     bed.wait_healthy(WHOLE)?;
     let verdict = bed.finish(ledger, &bed.names())?;
     verdict.assert_gap_within(DEGRADE + Duration::from_secs(2))
@@ -290,7 +290,7 @@ fn two_acknowledgements(bed: &Bed) -> Result<()> {
     bed.lab().fault(Fault::KillDaemon, &primary)?;
     bed.wait_promoted_on_other_than(&primary, SOON)?;
     ledger.wait_until_written(SOON)?;
-    bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
+    bed.clean_up()?;
     let whole = bed.wait_settled(WHOLE)?;
     finish(bed, ledger, &whole)
 }

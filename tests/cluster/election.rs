@@ -91,7 +91,7 @@ fn long_relay_log(bed: &Bed) -> Result<()> {
     let promoted = bed.wait_promoted_on_other_than(&primary, WHOLE)?;
     ensure!(promoted == successor, "{promoted} was promoted instead of {successor}");
     ledger.wait_until_written(SOON)?;
-    bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
+    bed.clean_up()?;
     bed.wait_all_instances(WHOLE)?;
     let whole = bed.wait_settled(WHOLE)?;
     finish(bed, ledger, &whole)?;

@@ -48,7 +48,7 @@ fn kill_daemon(bed: &Bed) -> Result<()> {
         bed.lab().fault(Fault::KillDaemon, &primary)?;
         bed.wait_promoted_on_other_than(&primary, Duration::from_secs(30))?;
         ledger.wait_until_written(Duration::from_secs(20))?;
-        bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
+        bed.clean_up()?;
         bed.wait_all_instances(WHOLE)?;
         let whole = bed.wait_settled(WHOLE)?;
         primary = bed.wait("a primary", WHOLE, || bed.promoted())?;
@@ -71,7 +71,7 @@ fn hang_daemon(bed: &Bed) -> Result<()> {
     bed.lab().fault(Fault::HangDaemon, &primary)?;
     bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
     ledger.wait_until_written(Duration::from_secs(20))?;
-    bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
+    bed.clean_up()?;
     bed.finish_settled(ledger, WHOLE).map(drop)
 }
 

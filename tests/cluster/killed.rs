@@ -116,7 +116,7 @@ fn play(bed: &Bed, primary: &str, action: &str, armed: &[&Node], moment: u64) ->
         standby(&["--delete"])?;
     }
     bed.wait("the action to be killed", WHOLE, || Ok(is_taken()?.then_some(())))?;
-    clean_up(bed)?;
+    bed.clean_up()?;
     for node in armed {
         let killed = node.exec(&["sh", "-c", "cd /root/hatchet; cat killed; rm -f *"], WHOLE)?;
         println!("          {}: killed {}", node.name(), killed.stdout.trim());
@@ -141,15 +141,8 @@ fn lost_notifications(bed: &Bed) -> Result<()> {
         node.run(&["rm", "/root/hatchet/no-notifications"])?;
     }
     ledger.mark("notifications arrive again");
-    clean_up(bed)?;
+    bed.clean_up()?;
     bed.wait_healthy(WHOLE)?;
     ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
     bed.finish(ledger, &bed.names()).map(drop)
-}
-
-/// What an operator does when all has come to rest. Cleaned up in the midst of a transition, Pacemaker 3.0.3 forgets a
-/// resource that it is about to start: that start fails ("No such device"), which is final on its node.
-fn clean_up(bed: &Bed) -> Result<()> {
-    bed.whole_node()?.exec(&["crm_resource", "--wait", "--timeout=60s"], WHOLE)?;
-    bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"]).map(drop)
 }

@@ -29,20 +29,14 @@ pub const ALL: &[Scenario] = &[
     },
 ];
 
-fn set_maintenance(bed: &Bed, on: bool) -> Result<()> {
-    let value = if on { "true" } else { "false" };
-    let argv = ["crm_attribute", "--type", "crm_config", "--name", "maintenance-mode", "--update", value];
-    bed.whole_node()?.run(&argv).map(drop)
-}
-
 fn maintenance(bed: &Bed) -> Result<()> {
     let primary = bed.standard_configuration()?;
     let ledger = bed.ledger()?;
     ledger.mark("maintenance mode, and a reprobe");
-    set_maintenance(bed, true)?;
+    bed.set_maintenance(true)?;
     bed.whole_node()?.run(&["crm_resource", "--refresh"])?;
     std::thread::sleep(Duration::from_secs(5));
-    set_maintenance(bed, false)?;
+    bed.set_maintenance(false)?;
     let now = bed.wait_healthy(WHOLE)?;
     ensure!(now == primary, "the primary moved to {now} by a maintenance");
     ensure_untouched(bed)?;
@@ -50,7 +44,7 @@ fn maintenance(bed: &Bed) -> Result<()> {
     bed.lab().fault(Fault::KillDaemon, &primary)?;
     bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
     ledger.wait_until_written(Duration::from_secs(20))?;
-    bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
+    bed.clean_up()?;
     bed.finish_settled(ledger, WHOLE).map(drop)
 }
 
@@ -60,7 +54,7 @@ fn adoption(bed: &Bed) -> Result<()> {
     let primary = bed.standard_configuration()?;
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
-    set_maintenance(bed, true)?;
+    bed.set_maintenance(true)?;
     std::thread::sleep(Duration::from_secs(2));
     ledger.mark("the cluster's stack is stopped on all nodes");
     for node in bed.lab().nodes() {
@@ -72,7 +66,7 @@ fn adoption(bed: &Bed) -> Result<()> {
     }
     ledger.mark("and started again");
     bed.wait("the primary found again", WHOLE, || Ok(bed.promoted()?.filter(|node| *node == primary)))?;
-    set_maintenance(bed, false)?;
+    bed.set_maintenance(false)?;
     let now = bed.wait_healthy(WHOLE)?;
     ensure!(now == primary, "the primary moved to {now}");
     ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use rustha_lab::Fault;
 use rustha_lab::scenario::{Bed, Scenario};
+use rustha_lab::{Fault, Vendor};
 
 use crate::{BOTH, WHOLE};
 
@@ -17,6 +17,15 @@ pub const ALL: &[Scenario] = &[
         nodes: 3,
         fencing: false,
         run: primary_cut_off,
+    },
+    Scenario {
+        name: "later-promotion",
+        about: "Objection 4: a primary that Pacemaker leaves alone closes itself when another's promotion is on record.",
+        roots: BOTH,
+        long: true,
+        nodes: 3,
+        fencing: false,
+        run: later_promotion,
     },
     Scenario {
         name: "replica-cut-off",
@@ -67,6 +76,43 @@ fn primary_cut_off(bed: &Bed) -> Result<()> {
     ledger.wait_until_written(SOON)?;
     let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
     bed.finish(ledger, &whole).map(drop)
+}
+
+/// What a primary finds that was cut off, with Pacemaker's hands tied by maintenance mode. The promotion is forged: of a
+/// replica that has everything, as `promote` would write it.
+fn later_promotion(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration()?;
+    let next = bed.others(&primary)[0].to_owned();
+    bed.set_maintenance(true)?;
+    let record = bed.record()?;
+    let words: Vec<String> = record.split_whitespace().map(str::to_owned).collect();
+    let word = |name: &str| words.iter().find_map(|word| word.strip_prefix(name)).unwrap_or_default().trim_matches('"');
+    let epoch: u64 = word("epoch=").parse().unwrap_or_default();
+    ensure!(epoch > 0, "no promotion is on record: {record}");
+    let identity = if bed.lab().root().vendor() == Vendor::MySql { "server_uuid" } else { "server_id" };
+    let uuid = bed.node(&next)?.sql(&format!("SELECT @@global.{identity}"))?;
+    let executed = if identity == "server_uuid" { "gtid_executed" } else { "gtid_binlog_pos" };
+    let base = bed.node(&next)?.sql(&format!("SELECT @@global.{executed}"))?.replace(['\n', ' '], "");
+    let others: Vec<&str> = word("members=").split(',').filter(|one| !one.starts_with(&format!("{next}:"))).collect();
+    let members = others.join(",");
+    let forged = format!(
+        "epoch={} state=open primary={next} uuid={} acks=1 members={members} joining= base={base}",
+        epoch + 1,
+        uuid.trim()
+    );
+    let argv = ["crm_attribute", "--type", "crm_config", "--set-name", "rustha", "--name", "p_db-record"];
+    bed.whole_node()?.run(&[&argv[..], &["--update", &forged]].concat())?;
+    let read_only = || bed.node(&primary)?.sql("SELECT @@global.read_only");
+    bed.wait(&format!("{primary} closed"), SOON, || Ok((read_only()?.trim() != "0").then_some(())))?;
+    let said = bed.logged(&primary, &format!("{next} was promoted after this instance"))?;
+    ensure!(!said.is_empty(), "the log of {primary} does not say why it was closed");
+    bed.set_maintenance(false)?;
+    bed.wait("a primary", WHOLE, || bed.promoted())?;
+    bed.clean_up()?;
+    bed.wait_healthy(WHOLE)?;
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    bed.finish(ledger, &bed.names()).map(drop)
 }
 
 fn replica_cut_off(bed: &Bed) -> Result<()> {

@@ -103,7 +103,7 @@ fn primary(bed: &Bed) -> Result<()> {
     drop(stuck);
     bed.whole_node()?.exec(&["crm_resource", "--wait", "--timeout=80s"], WHOLE)?;
     bed.whole_node()?.run(&["crm_standby", "--node", &primary, "--delete"])?;
-    bed.whole_node()?.run(&["crm_resource", "--cleanup", "--resource", "p_db"])?;
+    bed.clean_up()?;
     bed.wait_healthy(WHOLE)?;
     ledger.wait_until_written(Duration::from_secs(20))?;
     bed.finish(ledger, &bed.names()).map(drop)

@@ -78,8 +78,9 @@ fn record_closed(node: &Node, last: &GtidSet, deadline: Deadline) -> anyhow::Res
     if record.primary != cluster.node {
         return Ok(());
     }
+    let from = record.to_string();
     let record = Record { state: State::Closed, last: Some(last.to_string()), ..record };
-    cluster.write_record(&record.to_string(), &cluster.view(deadline)?, deadline)
+    cluster.write_record(Some(&from), &record.to_string(), &cluster.view(deadline)?, deadline)
 }
 
 /// Tells the replicas what they wait for before they receive nothing more, or that nothing more comes.

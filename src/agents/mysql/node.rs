@@ -184,17 +184,23 @@ impl Node {
     /// When it is not running, or its mark cannot be written.
     pub fn instance(&self) -> Result<Instance> {
         let daemon = self.daemon().context("the server is not running")?;
-        let mark = self.start_mark();
-        let life = match mark.life_of(daemon) {
+        let life = match self.start_mark().life_of(daemon) {
             Some(life) => life,
-            None => {
-                let life = new_life();
-                mark.leave_with_life(daemon, &life)?;
-                life
-            }
+            None => self.begin_new_life()?,
         };
         let node = self.cluster.as_ref().map_or_else(String::new, |cluster| cluster.node.clone());
         Ok(Instance { node, life })
+    }
+
+    /// From now on this is another instance: what was said of it, and by it, so far is not true of it any more.
+    ///
+    /// # Errors
+    /// When it is not running, or its mark cannot be written.
+    pub fn begin_new_life(&self) -> Result<String> {
+        let daemon = self.daemon().context("the server is not running")?;
+        let life = new_life();
+        self.start_mark().leave_with_life(daemon, &life)?;
+        Ok(life)
     }
 
     /// Waits for the turn of this action: its guard, or an action that Pacemaker gave up, may be changing the same

@@ -94,15 +94,15 @@ pub fn adopt(node: &Node, session: &mut Session, daemon: Daemon) -> Result<()> {
     if record.as_ref().is_none_or(|record| record.primary != cluster.node || record.state != State::Open) {
         let view = cluster.view(node.deadline)?;
         let sync = node.config.semi_sync.map(|_| InSync::default());
-        let promotion = Promotion { epoch: next_epoch(record.as_ref()), sync, risk: None, view };
+        let promotion = Promotion { last: record, sync, risk: None, view };
         write(node, cluster, session, &promotion)?;
     }
     node.mark().leave(daemon)
 }
 
-/// What was found out, and is written into the record.
+/// What was found out, and is written into the record in place of the last promotion.
 struct Promotion {
-    epoch: u64,
+    last: Option<Record>,
     sync: Option<InSync>,
     risk: Option<String>,
     view: View,
@@ -141,7 +141,7 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
             Verdict::PromoteMe(risk) => {
                 let wanted = node.config.semi_sync;
                 let sync = wanted.map(|wanted| found_set(&executed, &heard.survivors, wanted.acks));
-                return Ok(Promotion { epoch: next_epoch(record.as_ref()), sync, risk, view: heard.view });
+                return Ok(Promotion { last: record, sync, risk, view: heard.view });
             }
             Verdict::FetchFrom(survivor) => fetch(node, session, &heard, &survivor)?,
             Verdict::Refuse(why) => bail!(refuse(why)),
@@ -268,7 +268,7 @@ fn claim(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Prom
 fn write(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Promotion) -> Result<()> {
     let state = session.state()?;
     let record = Record {
-        epoch: promotion.epoch,
+        epoch: next_epoch(promotion.last.as_ref()),
         state: State::Open,
         primary: cluster.node.clone(),
         uuid: state.server_uuid,
@@ -277,7 +277,8 @@ fn write(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Prom
         risk: promotion.risk.clone(),
         base: state.executed.to_string(),
     };
-    cluster.write_record(&record.to_string(), &promotion.view, node.deadline)?;
+    let from = promotion.last.as_ref().map(Record::to_string);
+    cluster.write_record(from.as_deref(), &record.to_string(), &promotion.view, node.deadline)?;
     // After the record, as a promotion that was not confirmed did not take place; before the first write.
     node.lasting().note_epoch(record.epoch)?;
     let from = if record.base.is_empty() { "nothing" } else { &record.base };

@@ -172,7 +172,7 @@ fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> R
         return Ok(Joined::Refused(why));
     }
     // What it promised for a promotion ends with that: it receives again.
-    unseal(node, &state.executed)?;
+    unseal(node, session, &state.executed)?;
     let acknowledges = place(node, primary)?.is_some();
     if let Err(error) = replicate::attach(session, source, acknowledges, node.deadline) {
         return Ok(Joined::Refused(format!("{error:#}")));
@@ -184,11 +184,25 @@ fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> R
 }
 
 /// Takes back, before anything is received again, what was told as sealed: a later promotion must not believe it.
-fn unseal(node: &Node, executed: &GtidSet) -> Result<()> {
+fn unseal(node: &Node, session: &Session, executed: &GtidSet) -> Result<()> {
     let Some(cluster) = &node.cluster else { return Ok(()) };
-    let epoch = next_epoch(node.record()?.as_ref());
+    let record = node.record()?;
+    let promised = own_promise(node, cluster, session)?;
+    if promised.is_some_and(|epoch| epoch > record.as_ref().map_or(0, |record| record.epoch)) {
+        // A promotion that is still under way may count on what it has; what it receives now may not be of that history.
+        log::warn!("sealed for a promotion that is not on record: what it receives from now on is another life's");
+        node.begin_new_life()?;
+    }
+    let epoch = next_epoch(record.as_ref());
     let life = node.instance()?.life;
     tell(node, cluster, &Told { epoch, sealed: false, life, has: Ok(executed.clone()) })
+}
+
+/// The promotion for which this instance told last what it has, as one that receives nothing more.
+fn own_promise(node: &Node, cluster: &Cluster, session: &Session) -> Result<Option<u64>> {
+    let told = cluster.told(&position_attribute(&node.resource), node.deadline)?;
+    let own = told.get(&cluster.node).and_then(|text| Told::parse(session.dialect().version().vendor, text).ok());
+    Ok(own.filter(|told| told.sealed).map(|told| told.epoch))
 }
 
 /// What a server needs before it can be part of replication by GTID.

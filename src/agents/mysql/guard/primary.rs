@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use super::super::closing;
 use super::super::decide::insync::{Keeper, Peer, Seen, Step};
 use super::super::decide::keeping::{Call, Receiver, Said};
 use super::super::decide::record::{InSync, Record, State, names};
 use super::super::node::Node;
 use super::super::parameters::SemiSync;
 use super::super::publish::{Standing, publish};
+use super::super::{closing, demote};
 use super::{BUSY, CALM, hear, say, write_state};
 use crate::gtid::GtidSet;
 use crate::pacemaker::Cluster;
@@ -72,7 +72,14 @@ struct Since {
 /// When server or cluster cannot be asked or told: what was not done is done by a later turn.
 pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
     let Some(cluster) = &node.cluster else { return Ok(CALM) };
-    let Some(record) = read_record(node, cluster, memory)? else { return Ok(CALM) };
+    let record = match read_record(node, cluster, memory)? {
+        OnRecord::Mine(record) => record,
+        OnRecord::Nobody => return Ok(CALM),
+        OnRecord::Other(name) => {
+            give_way(node, &mut node.quick_session()?, &name)?;
+            return Ok(CALM);
+        }
+    };
     let mut session = node.quick_session()?;
     let mut work = Work { node, cluster, session: &mut session, memory };
     let Some(wanted) = node.config.semi_sync else { return work.end_promise(record) };
@@ -87,36 +94,54 @@ pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
     kept
 }
 
-/// The record of this primary's promotion; `None` while it is not (or not any more) on record.
-fn read_record(node: &Node, cluster: &Cluster, memory: &mut Memory) -> Result<Option<Record>> {
+/// Whose promotion is on record.
+enum OnRecord {
+    /// This one's.
+    Mine(Record),
+    /// This one's is not yet, or it is closed.
+    Nobody,
+    /// That of the instance on this node, which was promoted later: a record is never older than what the data have seen.
+    Other(String),
+}
+
+/// Closes a primary after another one was promoted: it was cut off meanwhile, and Pacemaker may not have heard of it yet.
+fn give_way(node: &Node, session: &mut Session, to: &str) -> Result<()> {
+    log::error!("{to} was promoted after this instance: closed for writes");
+    demote::close_primary(node, session, node.deadline)
+}
+
+/// The record of this primary's promotion, confirmed.
+fn read_record(node: &Node, cluster: &Cluster, memory: &mut Memory) -> Result<OnRecord> {
     if let Some((record, read)) = &memory.record
         && read.elapsed() < RECORD
     {
-        return Ok(Some(record.clone()));
+        return Ok(OnRecord::Mine(record.clone()));
     }
     let read = match (node.record(), &memory.record) {
         (Ok(read), _) => read,
         (Err(error), Some((mine, _))) if node.lasting().epoch()? == mine.epoch => {
             // The configuration has gone back in time, and this is the primary of the newest promotion (objection 4).
             log::error!("{error:#}; it is written again");
-            cluster.write_record(&mine.to_string(), &cluster.view(node.deadline)?, node.deadline)?;
+            let older = cluster.read_record(node.deadline)?;
+            cluster.write_record(older.as_deref(), &mine.to_string(), &cluster.view(node.deadline)?, node.deadline)?;
             Some(mine.clone())
         }
         (Err(error), _) => return Err(error),
     };
-    let mine = read.filter(|record| record.primary == cluster.node && record.state == State::Open);
-    let is_known = match (&memory.record, &mine) {
-        (Some((known, _)), Some(mine)) => known == mine,
-        _ => false,
+    let known = memory.record.take().map(|(record, _)| record);
+    let mine = match read {
+        Some(record) if record.primary != cluster.node => return Ok(OnRecord::Other(record.primary)),
+        Some(record) if record.state == State::Open => record,
+        _ => return Ok(OnRecord::Nobody),
     };
-    if let Some(mine) = mine.as_ref().filter(|_| !is_known) {
+    if known.as_ref() != Some(&mine) {
         // It may be what an earlier write left here only, which was never confirmed.
         memory.keeper = None;
         let confirmed = cluster.confirm_record(&mine.to_string(), &cluster.view(node.deadline)?, node.deadline);
         confirmed.context("the record of the in-sync set is not the cluster's")?;
     }
-    memory.record = mine.clone().map(|record| (record, Instant::now()));
-    Ok(mine)
+    memory.record = Some((mine.clone(), Instant::now()));
+    Ok(OnRecord::Mine(mine))
 }
 
 /// One turn's means.
@@ -175,7 +200,14 @@ impl Work<'_> {
             ..Seen::default()
         };
         for (name, said) in hear(self.node, self.cluster, self.session)? {
-            let Said::Replica(answer) = said else { continue };
+            let answer = match said {
+                Said::Replica(answer) => answer,
+                Said::Primary(call) if call.epoch > record.epoch => {
+                    give_way(self.node, self.session, &name)?;
+                    bail!("not the primary any more");
+                }
+                Said::Primary(_) => continue,
+            };
             if answer.epoch != record.epoch || name == self.cluster.node {
                 continue;
             }
@@ -240,7 +272,7 @@ impl Work<'_> {
         let next = Record { sync, ..record.clone() };
         let view = self.cluster.view(self.node.deadline)?;
         self.memory.record = None;
-        self.cluster.write_record(&next.to_string(), &view, self.node.deadline)?;
+        self.cluster.write_record(Some(&record.to_string()), &next.to_string(), &view, self.node.deadline)?;
         self.memory.record = Some((next.clone(), Instant::now()));
         match &next.sync {
             Some(sync) if sync.acks == 0 => log::warn!("alone: what is written now is nowhere else"),

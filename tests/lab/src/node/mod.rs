@@ -101,6 +101,13 @@ impl Node {
         self.run(&["chmod", &format!("{mode:o}"), "--", path]).map(drop)
     }
 
+    /// Adds lines to the server's option file, in its group `[mysqld]`.
+    pub fn add_options(&self, lines: &str) -> Result<()> {
+        let path = format!("/{}", self.record.root.vendor().option_path());
+        let options = self.run(&["cat", "--", &path])?;
+        self.write_file(&path, &format!("{options}{lines}"), 0o644)
+    }
+
     /// A program to be run in the node, in a small, always equal environment.
     pub(crate) fn program(&self, argv: &[&str]) -> Result<Program> {
         let pid = self.pid().with_context(|| format!("{} is off", self.name))?.to_string();

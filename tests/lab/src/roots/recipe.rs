@@ -103,30 +103,19 @@ CREATE USER 'watch'@'%' IDENTIFIED BY 'watch-secret';
 SHUTDOWN;
 ";
 
-/// The server's options on one node. A lossless pair of settings throughout (sync_binlog, flush at commit,
-/// semi-sync that waits before the commit is seen), because that is what rustha promises upon.
+/// The server's options on one node: what replication by GTID needs, and nothing of what rustha sets by itself.
 pub fn option_file(vendor: Vendor, server_id: usize, host: &str) -> String {
     let shared = format!(
         "# Written by rustha-lab.\n[mysqld]\nserver_id = {server_id}\nreport_host = {host}\nbind_address = 0.0.0.0\n\
-         skip_name_resolve = ON\nlog_bin = {host}-bin\nrelay_log = {host}-relay\nsync_binlog = 1\n\
-         innodb_flush_log_at_trx_commit = 1\ninnodb_buffer_pool_size = 64M\n{}\n\
+         skip_name_resolve = ON\nlog_bin = {host}-bin\nrelay_log = {host}-relay\n\
+         innodb_buffer_pool_size = 64M\n{}\n\
          log_error = /var/log/mysql/error.log\n",
         vendor.redo_log()
     );
     let own = match vendor {
-        Vendor::MariaDb => {
-            "log_slave_updates = ON\ngtid_strict_mode = ON\nperformance_schema = OFF\n\
-             rpl_semi_sync_master_enabled = ON\nrpl_semi_sync_slave_enabled = ON\n\
-             rpl_semi_sync_master_wait_point = AFTER_SYNC\nrpl_semi_sync_master_timeout = 10000\n\
-             rpl_semi_sync_master_wait_no_slave = OFF\n\
-             rpl_semi_sync_slave_kill_conn_timeout = 1\n"
-        }
+        Vendor::MariaDb => "log_slave_updates = ON\ngtid_strict_mode = ON\nperformance_schema = OFF\n",
         Vendor::MySql => {
             "gtid_mode = ON\nenforce_gtid_consistency = ON\nlog_replica_updates = ON\n\
-             plugin_load_add = semisync_source.so\nplugin_load_add = semisync_replica.so\n\
-             loose_rpl_semi_sync_source_enabled = ON\nloose_rpl_semi_sync_replica_enabled = ON\n\
-             loose_rpl_semi_sync_source_wait_point = AFTER_SYNC\nloose_rpl_semi_sync_source_timeout = 10000\n\
-             loose_rpl_semi_sync_source_wait_no_replica = OFF\n\
              mysqlx = OFF\n"
         }
     };

@@ -34,6 +34,21 @@ impl Bed {
         self.whole_node()?.run(&argv).map(drop)
     }
 
+    /// What an operator does when all has come to rest. Cleaned up in the midst of a transition, Pacemaker 3.0.3 forgets a
+    /// resource that it is about to start: that start fails ("No such device"), which is final on its node.
+    pub fn clean_up(&self) -> Result<()> {
+        let node = self.whole_node()?;
+        node.exec(&["crm_resource", "--wait", "--timeout=60s"], SETTLING * 2)?;
+        node.run(&["crm_resource", "--cleanup", "--resource", RESOURCE]).map(drop)
+    }
+
+    /// Switches the cluster's maintenance mode.
+    pub fn set_maintenance(&self, on: bool) -> Result<()> {
+        let value = format!("--update={on}");
+        let argv = ["crm_attribute", "--type", "crm_config", "--name", "maintenance-mode", &value];
+        self.whole_node()?.run(&argv).map(drop)
+    }
+
     /// Prefers a node to others of the same promotion score, so that it is known which one Pacemaker picks.
     pub fn prefer(&self, node: &str) -> Result<()> {
         self.configure(&format!("location prefer_{node} c_db role=Promoted 10: {node}\n"))?;
