@@ -85,22 +85,20 @@ fn hostile_options(bed: &Bed) -> Result<()> {
         node.add_options(&format!("{HOSTILE}{lines}"))?;
     }
     let (primary, ledger) = bed.standard_load()?;
-    let names = [
-        ("sync_binlog", "1"),
-        ("innodb_flush_log_at_trx_commit", "1"),
-        (&format!("rpl_semi_sync_{source}_wait_point"), "AFTER_SYNC"),
-        (&format!("rpl_semi_sync_{source}_{wait_no_replica}"), "ON"),
-    ];
+    let always = [("sync_binlog", "1"), ("innodb_flush_log_at_trx_commit", "1")];
+    let (wait_point, wait_no_replica) =
+        (format!("rpl_semi_sync_{source}_wait_point"), format!("rpl_semi_sync_{source}_{wait_no_replica}"));
+    let as_source = [(wait_point.as_str(), "AFTER_SYNC"), (wait_no_replica.as_str(), "ON")];
     for node in bed.lab().nodes() {
-        for (name, wanted) in names {
+        let is_source = node.sql(&format!("SELECT @@global.rpl_semi_sync_{source}_enabled"))?.trim() == "1";
+        ensure!(is_source == (node.name() == primary), "a replica waits as a source does, or the primary does not");
+        for (name, wanted) in always.iter().chain(as_source.iter().filter(|_| is_source)) {
             let value = node.sql(&format!("SELECT @@global.{name}"))?;
             // MySQL shows a switch as a number here.
-            let is_so = value.trim() == wanted || (wanted == "ON" && value.trim() == "1");
+            let is_so = value.trim() == *wanted || (*wanted == "ON" && value.trim() == "1");
             ensure!(is_so, "{name} is {} on {}", value.trim(), node.name());
         }
         let timeout = node.sql(&format!("SELECT @@global.rpl_semi_sync_{source}_timeout"))?;
-        let is_source = node.sql(&format!("SELECT @@global.rpl_semi_sync_{source}_enabled"))?.trim() == "1";
-        ensure!(is_source == (node.name() == primary), "a replica waits as a source does, or the primary does not");
         ensure!(!is_source || timeout.trim().len() > 8, "the primary waits for {} ms only", timeout.trim());
     }
     ledger.mark(format!("kill-daemon {primary}"));

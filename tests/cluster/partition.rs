@@ -84,11 +84,12 @@ fn later_promotion(bed: &Bed) -> Result<()> {
     let primary = bed.standard_configuration()?;
     let next = bed.others(&primary)[0].to_owned();
     bed.set_maintenance(true)?;
-    let record = bed.record()?;
+    let shown = bed.record()?;
+    let record = shown.split('"').find(|part| part.starts_with("epoch=")).unwrap_or_default();
     let words: Vec<String> = record.split_whitespace().map(str::to_owned).collect();
-    let word = |name: &str| words.iter().find_map(|word| word.strip_prefix(name)).unwrap_or_default().trim_matches('"');
+    let word = |name: &str| words.iter().find_map(|word| word.strip_prefix(name)).unwrap_or_default();
     let epoch: u64 = word("epoch=").parse().unwrap_or_default();
-    ensure!(epoch > 0, "no promotion is on record: {record}");
+    ensure!(epoch > 0, "no promotion is on record: {shown}");
     let identity = if bed.lab().root().vendor() == Vendor::MySql { "server_uuid" } else { "server_id" };
     let uuid = bed.node(&next)?.sql(&format!("SELECT @@global.{identity}"))?;
     let executed = if identity == "server_uuid" { "gtid_executed" } else { "gtid_binlog_pos" };
