@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use rustha_lab::Root;
 use rustha_lab::scenario::{Bed, Scenario};
+use rustha_lab::{Node, Root};
 
 const ON: &[Root] = &[Root::Deb12, Root::Sid];
-const AGENT: &str = "/usr/lib/ocf/resource.d/rustha/mysql";
+const AGENTS_DIR: &str = "/usr/lib/ocf/resource.d/rustha";
 
 /// An agent, and what its meta-data must show.
 struct Shown {
@@ -28,7 +28,7 @@ const AGENTS: &[Shown] = &[
 
 impl Shown {
     fn path(&self) -> String {
-        format!("/usr/lib/ocf/resource.d/rustha/{}", self.name)
+        format!("{AGENTS_DIR}/{}", self.name)
     }
 }
 
@@ -112,11 +112,16 @@ fn shown(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// It counts what it dislikes and prints a line that begins with `* rc=` for each.
 fn ocf_tester(bed: &Bed) -> Result<()> {
-    let given = ["-o", "replication_user=repl", "-o", "replication_passwd=repl-secret"];
-    let argv = [&["ocf-tester", "-n", "p_db"], &given[..], &[AGENT]].concat();
-    let output = bed.node("db1")?.exec(&argv, Duration::from_secs(180))?;
+    test_by_ocf_tester(bed.node("db1")?, "mysql", &["replication_user=repl", "replication_passwd=repl-secret"])
+}
+
+/// ocf-tester counts what it dislikes and prints a line that begins with `* rc=` for each.
+pub fn test_by_ocf_tester(node: &Node, agent: &str, parameters: &[&str]) -> Result<()> {
+    let path = format!("{AGENTS_DIR}/{agent}");
+    let given = parameters.iter().flat_map(|parameter| ["-o", parameter]);
+    let argv: Vec<&str> = ["ocf-tester", "-n", "p_test"].into_iter().chain(given).chain([path.as_str()]).collect();
+    let output = node.exec(&argv, Duration::from_secs(180))?;
     println!("{}{}", output.stdout, output.stderr);
     let complaints: Vec<_> = output.stdout.lines().filter(|line| line.starts_with("* rc=")).collect();
     ensure!(complaints.is_empty(), "{}", complaints.join("; "));

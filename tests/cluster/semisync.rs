@@ -9,6 +9,7 @@ use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Node, Root, Vendor};
 
 use crate::BOTH;
+use crate::contract::test_by_ocf_tester;
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -46,6 +47,15 @@ pub const ALL: &[Scenario] = &[
         fencing: false,
         nodes: 1,
         run: rivals,
+    },
+    Scenario {
+        name: "semisync-ocf-tester",
+        about: "semisync: ocf-tester has nothing to say.",
+        roots: BOTH,
+        long: true,
+        fencing: false,
+        nodes: 1,
+        run: tester,
     },
     Scenario {
         name: "semisync-plugins",
@@ -354,6 +364,13 @@ fn rivals(bed: &Bed) -> Result<()> {
     expect(&semi("monitor", &[])?, 190, refusal)?;
     expect(&semi("stop", &[])?, 0, "")?;
     expect(&semi("monitor", &[])?, 7, "")
+}
+
+fn tester(bed: &Bed) -> Result<()> {
+    let node = bed.node("db1")?;
+    load_plugins(node, bed)?;
+    start_server(node, bed)?;
+    test_by_ocf_tester(node, "semisync", &[])
 }
 
 fn plugins(bed: &Bed) -> Result<()> {
