@@ -43,7 +43,12 @@ pub fn monitor(node: &Node, kind: Kind) -> Outcome {
         Err(error) => (Health::Degraded(format!("it is not known whether it is on: {error:#}")), is_promoted),
     };
     publish(node, &health, is_primary);
-    answer(health, is_promoted)
+    match kind {
+        // That is all that a probe is asked for; the first monitor says how it is.
+        Kind::Probe if is_promoted => Ok(ExitCode::RunningPromoted),
+        Kind::Probe => Ok(ExitCode::Success),
+        Kind::Recurring => answer(health, is_promoted),
+    }
 }
 
 /// What the instance is, and whether the server is a primary; `None`: it was started on another server than this one.
