@@ -2,7 +2,7 @@
 //! same as `rustha agent mysql start`, with no shell in between.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +42,9 @@ enum Verb {
     Guard {
         /// The agent's name.
         agent: String,
+        /// Read on standard input what is to be done first, and answer on standard output.
+        #[arg(long)]
+        order: bool,
     },
 }
 
@@ -59,8 +62,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
             Some(agent) => run_agent(agent, action.as_deref()),
             None => ExitCode::Args.number(),
         },
-        Verb::Guard { agent } => match agents::find(&agent) {
-            Some(agent) => run_guard(agent),
+        Verb::Guard { agent, order } => match agents::find(&agent) {
+            Some(agent) => run_guard(agent, order),
             None => ExitCode::Args.number(),
         },
     }
@@ -97,10 +100,16 @@ fn run_agent(agent: &'static dyn Agent, action: Option<&str>) -> i32 {
 }
 
 /// Is an agent's guard, until its resource is stopped.
-fn run_guard(agent: &'static dyn Agent) -> i32 {
+fn run_guard(agent: &'static dyn Agent, is_ordered: bool) -> i32 {
     let call = Invocation::from_env();
     logging::start(&format!("{}({}) guard", agent.name(), call.resource));
-    agent.guard(&call).map_or_else(|error| fail(&error), |()| ExitCode::Success.number())
+    let mut order = String::new();
+    if is_ordered && let Err(error) = std::io::stdin().read_to_string(&mut order) {
+        return fail(&anyhow::Error::new(error).context("cannot read what is to be done"));
+    }
+    agent
+        .guard(&call, is_ordered.then_some(order.as_str()))
+        .map_or_else(|error| fail(&error), |()| ExitCode::Success.number())
 }
 
 fn fail(error: &anyhow::Error) -> i32 {

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -144,12 +145,56 @@ pub fn start_daemon(program: &str, args: &[String], output: &File) -> Result<Chi
 /// # Errors
 /// When it cannot be started.
 pub fn start_self(args: &[&str]) -> Result<()> {
+    spawn_self(args, Stdio::null(), Stdio::null()).map(drop)
+}
+
+/// The same, with something to read; its first line is waited for, and then it goes on by itself.
+///
+/// # Errors
+/// When it cannot be started, or says nothing by the deadline.
+pub fn ask_self(args: &[&str], input: &str, deadline: Deadline) -> Result<String> {
+    let mut child = spawn_self(args, Stdio::piped(), Stdio::piped())?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).context("the program that was started does not read what it is told")?;
+    }
+    let answer = read_in_background(child.stdout.take());
+    let said = answer.recv_timeout(deadline.remaining()).unwrap_or_default();
+    let line = said.lines().next().map(str::to_string);
+    line.with_context(|| format!("`{}` said nothing", args.join(" ")))
+}
+
+fn spawn_self(args: &[&str], input: Stdio, output: Stdio) -> Result<Child> {
     let program = std::env::current_exe().context("this program does not know its own file")?;
     log::debug!("starting `{} {}`", program.display(), args.join(" "));
     let mut command = Command::new(&program);
-    command.args(args).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(args).current_dir("/").stdin(input).stdout(output).stderr(Stdio::null());
     in_own_session(&mut command);
-    command.spawn().map(drop).with_context(|| format!("cannot start `{}`", program.display()))
+    command.spawn().with_context(|| format!("cannot start `{}`", program.display()))
+}
+
+/// Says a last word on standard output to whoever started this program with [`ask_self`], who goes on then.
+///
+/// # Errors
+/// When standard output cannot be closed.
+pub fn answer_and_detach(word: &str) -> Result<()> {
+    // Whoever asked may have been ended meanwhile; what was begun goes on.
+    let _ = writeln!(std::io::stdout(), "{word}");
+    let nowhere = File::options().write(true).open("/dev/null").context("cannot open /dev/null")?;
+    nix::unistd::dup2_stdout(&nowhere).context("cannot close standard output")
+}
+
+/// A descriptor that becomes readable when the process of this number ends.
+///
+/// # Errors
+/// When there is no such process (any more), or the kernel is older than 5.3.
+pub fn process_descriptor(pid: i32) -> std::io::Result<OwnedFd> {
+    // SAFETY: pidfd_open(2) takes two integers and returns a new descriptor, or -1.
+    let number = unsafe { nix::libc::syscall(nix::libc::SYS_pidfd_open, pid, 0) };
+    match RawFd::try_from(number) {
+        // SAFETY: the kernel has just opened it, and nobody else knows it.
+        Ok(number) if number >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(number) }),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }
 
 fn in_own_session(command: &mut Command) {

@@ -99,11 +99,12 @@ pub trait Agent: Sync {
     /// # Errors
     /// With the exit code and the reason.
     fn run(&self, action: Action, call: &Invocation) -> Outcome;
-    /// Is the process that lives as long as the resource is started; returns when it is not needed any more.
+    /// Is the process that lives as long as the resource is started; returns when it is not needed any more. `order`: what
+    /// the action that started it wants done first.
     ///
     /// # Errors
     /// When it cannot go on.
-    fn guard(&self, _call: &Invocation) -> anyhow::Result<()> {
+    fn guard(&self, _call: &Invocation, _order: Option<&str>) -> anyhow::Result<()> {
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ pub enum Kind {
     Boolean,
     /// A time with unit, seconds if there is none: `30`, `30s`, `2min`.
     Time,
-    /// A time, or `never`.
+    /// A time, or `never`, for which people also say `off`.
     TimeOrNever,
     /// One of these words.
     Choice(&'static [&'static str]),
@@ -149,8 +149,11 @@ impl<'a> Reader<'a> {
 
     /// A time; `None` for `never`; the default if it is wrong.
     pub fn time_or_never(&mut self, name: &str) -> Option<Duration> {
-        let parse = |text: &str| if text == "never" { Some(None) } else { parse_time(text).map(Some) };
-        self.read(name, "a time such as 30s or 2min, or never", parse).flatten()
+        let parse = |text: &str| match text {
+            "never" | "off" => Some(None),
+            time => parse_time(time).map(Some),
+        };
+        self.read(name, "a time such as 30s or 2min, or never (off)", parse).flatten()
     }
 
     /// One of the words that the parameter may be; the default if it is another.

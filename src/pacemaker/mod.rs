@@ -3,6 +3,7 @@
 
 pub mod parse;
 mod property;
+pub mod stack;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +20,9 @@ const NO_SUCH: &[i32] = &[6, 105];
 
 /// The set of cluster properties in which the resources' records are kept.
 const PROPERTY_SET: &str = "rustha";
+
+/// Where Pacemaker keeps the configuration (its CIB_DIR).
+const CIB: &str = "/var/lib/pacemaker/cib/cib.xml";
 
 /// How long the other nodes may take to have a record that was written. A majority has it after 20 to 50 ms.
 const CONFIRMATION: Duration = Duration::from_secs(5);
@@ -79,6 +83,28 @@ impl Cluster {
             view.gone.extend(self.left(deadline)?.into_iter().filter(|node| !view.online.contains(node)));
         }
         Ok(view)
+    }
+
+    /// What the configuration says that Pacemaker keeps on the disk: all that there is while it does not run. Without the
+    /// status of anything.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn view_of_disk(&self, deadline: Deadline) -> Result<View> {
+        let file = format!("CIB_file={CIB}");
+        let args = [&file, "crm_mon", "--one-shot", "--inactive", "--output-as=xml"];
+        let xml = exec::run("env", &args, None, deadline)?.success()?;
+        parse::view(&xml, &self.resource).context("cannot read what crm_mon says of the configuration on the disk")
+    }
+
+    /// Reports that this resource's instance on this node has failed: Pacemaker recovers it at once, as after a failed
+    /// monitor.
+    ///
+    /// # Errors
+    /// When the tool fails.
+    pub fn report_failure(&self, deadline: Deadline) -> Result<()> {
+        let args = ["--fail", "--resource", &self.resource, "--node", &self.node];
+        exec::run("crm_resource", &args, None, deadline)?.success().map(drop)
     }
 
     /// The nodes that said good-bye when they were shut down, and have not come back since.

@@ -3,22 +3,28 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::deadline::Deadline;
+use crate::exec;
 
 /// The names under which the servers run.
 const NAMES: &[&str] = &["mysqld", "mariadbd", "mysqld-debug"];
 
 /// How long to sleep between two looks at a process.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// What the guard needs to note how a server ended.
+const NOTING: Duration = Duration::from_secs(1);
 
 /// A server's process: its number and when it was started, which together are never used again until the next boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +97,23 @@ impl Daemon {
         }
     }
 
+    /// Waits until it has ended, however long that is; known within a millisecond (pidfd_open(2), Linux 5.3).
+    pub fn await_end(self) {
+        while self.is_alive() {
+            match exec::process_descriptor(self.pid) {
+                // It may be another process of the same number by now, which is looked at again.
+                Ok(descriptor) if self.is_alive() => {
+                    let mut polled = [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)];
+                    // Interrupted or not, it is looked again.
+                    let _ = poll(&mut polled, PollTimeout::NONE);
+                    // The first thread has ended; the others may still wait for a disk.
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                _ => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
     /// Waits for its end; `false` when the deadline comes first.
     pub fn wait_end(self, deadline: Deadline) -> bool {
         deadline.wait_for(PAUSE, || (!self.is_alive()).then_some(())).is_some()
@@ -142,6 +165,8 @@ pub struct Starting {
 enum Process {
     /// Started by us.
     Child(Child),
+    /// Started by its guard, which notes in this file how it ended.
+    Guarded(Daemon, PathBuf),
     /// Started by an earlier call, which was ended before the server answered.
     Found(Daemon),
 }
@@ -152,13 +177,15 @@ impl Starting {
     /// # Errors
     /// When the log cannot be written, or the program cannot be started.
     pub fn launch(program: &Path, args: &[String], log: &Path) -> Result<Self> {
-        let output = OpenOptions::new()
-            .append(true)
-            .open(log)
-            .with_context(|| format!("cannot write the server's error log {}", log.display()))?;
+        let output = open_log(log)?;
         let log_offset = output.metadata().map(|metadata| metadata.len()).unwrap_or_default();
-        let child = crate::exec::start_daemon(&program.to_string_lossy(), args, &output)?;
+        let child = exec::start_daemon(&program.to_string_lossy(), args, &output)?;
         Ok(Self { process: Process::Child(child), log: log.to_path_buf(), log_offset })
+    }
+
+    /// One that its guard has started, when its error log was this long; the guard notes in `note` how it ends.
+    pub fn guarded(daemon: Daemon, log: &Path, log_offset: u64, note: PathBuf) -> Self {
+        Self { process: Process::Guarded(daemon, note), log: log.to_path_buf(), log_offset }
     }
 
     /// One that is there already.
@@ -170,7 +197,7 @@ impl Starting {
     pub fn daemon(&self) -> Option<Daemon> {
         match &self.process {
             Process::Child(child) => Daemon::of(i32::try_from(child.id()).ok()?),
-            Process::Found(daemon) => Some(*daemon),
+            Process::Guarded(daemon, _) | Process::Found(daemon) => Some(*daemon),
         }
     }
 
@@ -182,7 +209,13 @@ impl Starting {
                 let status = child.try_wait().ok().flatten()?;
                 (crate::exec::describe_status(status), text(&self.log, self.log_offset))
             }
-            Process::Found(daemon) if daemon.is_alive() => return None,
+            Process::Guarded(daemon, _) | Process::Found(daemon) if daemon.is_alive() => return None,
+            Process::Guarded(_, note) => {
+                // Its guard learns of it at the same time.
+                let noted = || fs::read_to_string(&note).ok().filter(|how| !how.is_empty());
+                let how = Deadline::after(NOTING).wait_for(PAUSE, noted);
+                (how.unwrap_or_else(|| "ended".into()), text(&self.log, self.log_offset))
+            }
             Process::Found(daemon) => {
                 ("ended".into(), parse_own_words(&text(&self.log, self.log_offset), daemon.pid).to_string())
             }
@@ -190,6 +223,15 @@ impl Starting {
         let why = parse_last_error(&said).or_else(|| parse_last_line(&said));
         Some(format!("the server {how}: {}", why.unwrap_or_else(|| "its error log says nothing".into())))
     }
+}
+
+/// Opens the server's error log for what the server says before it does so itself.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn open_log(log: &Path) -> Result<File> {
+    let file = OpenOptions::new().append(true).open(log);
+    file.with_context(|| format!("cannot write the server's error log {}", log.display()))
 }
 
 /// The last line of a server's log, for a server that ended by itself or was killed.

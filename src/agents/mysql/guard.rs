@@ -2,12 +2,16 @@
 //! acknowledges only while the set says so, and answers the primary's notes. It looks every second, and more often while
 //! something is under way. Everything that it does it decides anew from what it sees, so that it can be killed at any time.
 
+mod ending;
+mod launch;
 mod primary;
 mod replica;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -17,11 +21,15 @@ use super::decide::record::{InSync, State};
 use super::node::Node;
 use super::replicate;
 use crate::deadline::Deadline;
+use crate::exec;
 use crate::guard::Guard;
 use crate::guard::turn::Turn;
 use crate::ocf::env::Invocation;
 use crate::pacemaker::Cluster;
-use crate::server::client::Session;
+use crate::server::client::{Session, Unavailable};
+use crate::server::process::Daemon;
+
+pub use launch::launch;
 
 /// The time that one turn has.
 const TURN: Duration = Duration::from_secs(10);
@@ -35,24 +43,55 @@ const BUSY: Duration = Duration::from_millis(200);
 /// How long a replica that is stopped waits for being taken out of the set.
 const GOOD_BYE: Duration = Duration::from_secs(3);
 
-/// Is the guard, until the server has ended.
+/// Is the guard, until the server has ended; with an order, of a server that it starts itself.
 ///
 /// # Errors
 /// When it cannot find out what to guard.
-pub fn run(call: &Invocation) -> Result<()> {
-    let Some(_stay) = Guard::of(&call.run_dir, &call.resource).stay()? else { return Ok(()) };
+pub fn run(call: &Invocation, order: Option<&str>) -> Result<()> {
+    let Some(_stay) = Guard::of(&call.run_dir, &call.resource).stay()? else {
+        return order.map_or(Ok(()), |_| exec::answer_and_detach("another guard is there"));
+    };
     let mut node = Node::gather(call, TURN)?;
+    let child = order.map(|order| launch::carry_out(&node, order)).transpose()?;
+    let daemon = match &child {
+        Some(child) => i32::try_from(child.id()).ok().and_then(Daemon::of),
+        None => node.daemon(),
+    };
+    let Some(daemon) = daemon else { return Ok(()) };
+    std::thread::scope(|scope| {
+        let in_background = |what: fn(&Invocation, Daemon) -> Result<()>| {
+            scope.spawn(move || what(call, daemon).unwrap_or_else(|error| log::error!("{error:#}")));
+        };
+        in_background(watch::life);
+        in_background(watch::cluster);
+        let (ends, ended) = mpsc::channel();
+        scope.spawn(move || {
+            let reported = watch::end(call, daemon, child, &ends);
+            reported.unwrap_or_else(|error| log::error!("{error:#}"));
+        });
+        take_turns(&mut node, daemon, &ended)
+    })
+}
+
+/// Takes turn after turn until the server has ended.
+fn take_turns(node: &mut Node, daemon: Daemon, ended: &mpsc::Receiver<()>) -> Result<()> {
     let mut primary = primary::Memory::default();
     let mut replica = replica::Memory::default();
     let mut last_trouble = String::new();
-    while let Some(daemon) = node.daemon() {
+    // While it starts, it does not listen.
+    while node.quick_session().is_err_and(|why| matches!(why, Unavailable::NotListening(_))) {
+        if ended.recv_timeout(BUSY) != Err(mpsc::RecvTimeoutError::Timeout) {
+            return Ok(());
+        }
+    }
+    loop {
         node.renew(TURN);
         let pause = match Turn::try_take(&node.turn_file())? {
             None => Ok(BUSY),
-            Some(_turn) if node.is_marked(daemon) => primary::turn(&node, &mut primary),
+            Some(_turn) if node.is_marked(daemon) => primary::turn(node, &mut primary),
             Some(_turn) => {
                 primary = primary::Memory::default();
-                replica::turn(&node, &mut replica)
+                replica::turn(node, &mut replica)
             }
         };
         let pause = pause.unwrap_or_else(|error| {
@@ -63,10 +102,10 @@ pub fn run(call: &Invocation) -> Result<()> {
             }
             CALM
         });
-        std::thread::sleep(pause);
+        if ended.recv_timeout(pause) != Err(mpsc::RecvTimeoutError::Timeout) {
+            return Ok(());
+        }
     }
-    log::info!("the server has ended, and so does its guard");
-    Ok(())
 }
 
 /// Starts the guard of this instance, unless it is there or there is nothing for it to do.
@@ -82,6 +121,11 @@ pub fn ensure(node: &Node) {
 /// Ends the guard of this instance.
 pub fn end(node: &Node) {
     Guard::of(&node.run_dir, &node.resource).end();
+}
+
+/// How the server ended, in one sentence.
+pub fn describe_end(node: &Node) -> String {
+    ending::describe(node, &ending::read(node).unwrap_or_else(|| "is not running".into()))
 }
 
 /// The name under which instances tell each other what they need for the in-sync set.

@@ -119,7 +119,7 @@ impl Agent for Mysql {
         }
     }
 
-    fn guard(&self, call: &Invocation) -> anyhow::Result<()> {
-        guard::run(call)
+    fn guard(&self, call: &Invocation, order: Option<&str>) -> anyhow::Result<()> {
+        guard::run(call, order)
     }
 }

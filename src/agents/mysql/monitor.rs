@@ -11,9 +11,9 @@ use super::node::Node;
 use super::publish::{Standing, publish};
 use super::{closing, guard, promote, review};
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
-use crate::pacemaker::Score;
+use crate::pacemaker::{Score, stack};
 use crate::server::client::{Session, Unavailable};
-use crate::server::process::{Daemon, last_words};
+use crate::server::process::Daemon;
 
 /// A set that is smaller than it should be for less than this is on its way.
 const TRANSIENT: Duration = Duration::from_secs(5);
@@ -40,10 +40,11 @@ pub fn monitor(node: &Node, kind: Kind) -> Outcome {
         log::warn!("cannot tell the cluster that this node is back: {error:#}");
     }
     let Some(daemon) = node.daemon() else {
-        if !kind.is_probe {
-            report_dead(node);
+        if kind.is_probe {
+            return Ok(ExitCode::NotRunning);
         }
-        return Ok(ExitCode::NotRunning);
+        withdraw(node);
+        return Err(OcfError::new(ExitCode::NotRunning, guard::describe_end(node)).into());
     };
     if !kind.is_probe {
         guard::ensure(node);
@@ -55,7 +56,19 @@ pub fn monitor(node: &Node, kind: Kind) -> Outcome {
             withdraw(node);
             Err(error)
         }
+        Ok(code) if !kind.is_probe => Ok(with_stack(node, code)),
         outcome => outcome,
+    }
+}
+
+/// An instance on a node whose cluster stack is not whole is degraded.
+fn with_stack(node: &Node, code: ExitCode) -> ExitCode {
+    let Some(trouble) = stack::noted(&node.run_dir, &node.resource) else { return code };
+    log::warn!("degraded: {trouble}");
+    match code {
+        ExitCode::Success => ExitCode::Degraded,
+        ExitCode::RunningPromoted => ExitCode::DegradedPromoted,
+        other => other,
     }
 }
 
@@ -247,10 +260,4 @@ fn withdraw(node: &Node) {
     {
         log::warn!("cannot withdraw the promotion score: {error:#}");
     }
-}
-
-fn report_dead(node: &Node) {
-    let words = last_words(&node.layout.log).map(|line| format!("; its log ends with: {line}"));
-    log::error!("the server is not running{}", words.unwrap_or_default());
-    withdraw(node);
 }

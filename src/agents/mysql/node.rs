@@ -122,6 +122,14 @@ impl Node {
         Session::open(&self.access, Patience { deadline: self.last_word, answer: ANSWER })
     }
 
+    /// A session with a patience of its own.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or does not answer within that.
+    pub fn session_with(&self, patience: Patience) -> Result<Session, Unavailable> {
+        Session::open(&self.access, patience)
+    }
+
     /// The mark of a promotion, if it is this very daemon's.
     pub fn is_marked(&self, daemon: Daemon) -> bool {
         Mark::of(&self.run_dir, &self.resource).is_of(daemon)

@@ -135,6 +135,24 @@ pub static PARAMETERS: &[Parameter] = &[
     )
     .default("60s")
     .reloadable(),
+    Parameter::new(
+        "hang_timeout",
+        Kind::TimeOrNever,
+        "How long the server may be silent",
+        "Each second, between the monitors, the guard asks the server whether it lives; one that has not answered for this \
+         time is reported to the cluster as failed. off: only the monitors ask.",
+    )
+    .default("10s"),
+    Parameter::new(
+        "stack_timeout",
+        Kind::TimeOrNever,
+        "How long a primary goes on without the cluster",
+        "When corosync, or Pacemaker's controller or executor, are dead or stopped on this node for this time, a primary is \
+         closed for writes and its clients are disconnected, since another one may have been promoted, and a replica stops \
+         receiving. Not so in maintenance mode, or while the resource is unmanaged. off: it goes on; what it acknowledges \
+         is then held by semi-synchronous replication alone.",
+    )
+    .default("10s"),
     Parameter::new("client_binary", Kind::Text, "Client program", "Not used: the agent speaks to the server itself.")
         .reloadable()
         .deprecated(None, "no client program is started any more"),
@@ -186,6 +204,10 @@ pub struct Config {
     pub prefers_availability: bool,
     /// How long a primary may be closed by hand; `None`: for ever.
     pub read_only_timeout: Option<Duration>,
+    /// How long the server may be silent; `None`: the guard does not ask.
+    pub hang_timeout: Option<Duration>,
+    /// How long a primary goes on without the cluster's stack; `None`: for ever.
+    pub stack_timeout: Option<Duration>,
 }
 
 /// What is promised to clients about each commit.
@@ -244,6 +266,8 @@ impl Config {
             semi_sync: read_semi_sync(&mut reader),
             prefers_availability: reader.choice("durability") == "available",
             read_only_timeout: reader.time_or_never("read_only_timeout"),
+            hang_timeout: reader.time_or_never("hang_timeout"),
+            stack_timeout: reader.time_or_never("stack_timeout"),
         };
         reader.boolean("evict_outdated_slaves");
         (config, reader.finish().err())

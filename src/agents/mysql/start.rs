@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use nix::unistd::{Group, User};
 
 use super::lasting::CleanEnd;
-use super::node::{Node, new_life};
+use super::node::Node;
 use super::review::review;
 use super::{closing, create, guard};
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
@@ -81,11 +81,11 @@ fn launch(node: &Node) -> Result<Session> {
     args.push(format!("--user={}", node.layout.user));
     args.extend(node.config.additional.iter().cloned());
     args.extend(dialect.start_options(node.layout.semi_sync_plugins));
-    let mut starting = Starting::launch(&binary, &args, &node.layout.log)?;
-    let life = new_life();
-    if let Some(daemon) = starting.daemon() {
-        node.start_mark().leave_with_life(daemon, &life)?;
-    }
+    let mut starting = if node.cluster.is_some() {
+        guard::launch(node, &binary, &args)?
+    } else {
+        Starting::launch(&binary, &args, &node.layout.log)?
+    };
     let mut session = await_answer(node, &mut starting)?;
     go_on_living(node, &mut session, starting.daemon(), ended)?;
     refuse_missing_plugin(node, &mut session)?;

@@ -1,0 +1,123 @@
+//! The server has ended, or hangs: how, and that the cluster is told at once.
+//!
+//! The promotion score is withdrawn first, and the failure is reported when another instance is promoted: Pacemaker
+//! promotes only after all starts of the same transition have ended (an ordering of its promotable clones, seen with 2.1.5
+//! to 3.0.3), and the start of a server that was killed takes as long as its recovery.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::super::node::Node;
+use crate::exec::describe_status;
+use crate::pacemaker::{Cluster, View};
+use crate::server::process::{Daemon, last_words};
+
+/// How long it is waited for another promotion before the failure is reported.
+const SUCCESSION: Duration = Duration::from_secs(5);
+
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The file that says how the server ended.
+pub fn file(node: &Node) -> PathBuf {
+    node.run_dir.join(format!("rustha-{}.ended", node.resource))
+}
+
+/// How it ended, if that is known.
+pub fn read(node: &Node) -> Option<String> {
+    fs::read_to_string(file(node)).ok().filter(|how| !how.is_empty())
+}
+
+/// Forgets it: another one is started.
+pub fn forget(node: &Node) {
+    // That there is none is the usual case.
+    let _ = fs::remove_file(file(node));
+}
+
+/// Notes how the server ended; in words.
+pub fn note(node: &Node, status: Option<ExitStatus>, killed_for_memory: bool) -> String {
+    let mut how = status.map_or_else(|| "ended".into(), describe_status);
+    if killed_for_memory {
+        how += " (the kernel ended a process for want of memory at that time)";
+    }
+    let path = file(node);
+    let draft = path.with_extension("ended.draft");
+    if let Err(error) = fs::write(&draft, &how).and_then(|()| fs::rename(&draft, &path)) {
+        log::warn!("cannot write {}: {error}", path.display());
+    }
+    how
+}
+
+/// How many processes the kernel has ended for want of memory since it was booted (proc(5), vmstat).
+pub fn count_killed_for_memory() -> Option<u64> {
+    parse_vmstat(&fs::read_to_string("/proc/vmstat").ok()?)
+}
+
+fn parse_vmstat(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// What a dead server leaves to be said, in one sentence.
+pub fn describe(node: &Node, how: &str) -> String {
+    let words = last_words(&node.layout.log).map(|line| format!("; its log ends with: {line}"));
+    format!("the server {how}{}", words.unwrap_or_default())
+}
+
+/// Tells the cluster that the server failed. Nothing is told while the resource is not managed: the operator has it.
+///
+/// # Errors
+/// When the cluster cannot be asked or told: then the next monitor does.
+pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
+    let Some(cluster) = &node.cluster else { return Ok(()) };
+    let was_primary = node.is_marked(daemon);
+    let view = cluster.view(node.deadline)?;
+    if view.unmanaged {
+        log::warn!("{why}: left to whoever has set maintenance mode or taken the resource over");
+        return Ok(());
+    }
+    cluster.withdraw_score(node.deadline)?;
+    log::error!("{why}");
+    if let Err(error) = cluster.set_attribute(&failure_attribute(&node.resource), why, node.deadline) {
+        log::warn!("cannot tell why: {error:#}");
+    }
+    if was_primary && has_successor(cluster, &view) {
+        let is_promoted_elsewhere = || cluster.view(node.deadline).is_ok_and(|view| is_led(cluster, &view));
+        node.deadline.at_most(SUCCESSION).wait_for(LOOK, || is_promoted_elsewhere().then_some(()));
+    }
+    if node.daemon() == Some(daemon) || node.daemon().is_none() {
+        cluster.report_failure(node.deadline)?;
+        log::info!("reported to the cluster as failed");
+    }
+    Ok(())
+}
+
+/// The node attribute that says why the server failed last.
+fn failure_attribute(resource: &str) -> String {
+    format!("{resource}-last-failure")
+}
+
+/// Whether there is somebody who may be promoted.
+fn has_successor(cluster: &Cluster, view: &View) -> bool {
+    let score_of =
+        |node: &str| view.attribute(node, &cluster.score_attribute()).and_then(|text| text.parse::<i32>().ok());
+    view.instances.keys().any(|node| *node != cluster.node && score_of(node).is_some_and(|score| score > 0))
+}
+
+fn is_led(cluster: &Cluster, view: &View) -> bool {
+    view.promoted().iter().any(|node| *node != cluster.node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_count_is_read() {
+        assert_eq!(parse_vmstat("nr_free 5\noom_kill 3\nx 1\n"), Some(3));
+        assert_eq!(parse_vmstat("oom_killer 3\n"), None);
+    }
+}
