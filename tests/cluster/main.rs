@@ -14,6 +14,7 @@ mod partition;
 mod replicas;
 mod semisync;
 mod server;
+mod stack;
 mod stuck_disk;
 mod switchover;
 
@@ -36,6 +37,7 @@ const ALL: &[&[Scenario]] = &[
     closed::ALL,
     replicas::ALL,
     maintenance::ALL,
+    stack::ALL,
     configuration::ALL,
     semisync::ALL,
     killed::ALL,

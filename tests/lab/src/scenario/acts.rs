@@ -94,6 +94,15 @@ impl Bed {
         Ok(output.stdout.lines().map(str::to_owned).collect())
     }
 
+    /// No server was closed for writes, and so no client was ended.
+    pub fn ensure_nobody_closed(&self) -> Result<()> {
+        for name in self.names() {
+            let closed = self.logged(name, "closed for writes")?;
+            ensure!(closed.is_empty(), "{name} was closed: {}", closed.join("; "));
+        }
+        Ok(())
+    }
+
     /// A client of the service address.
     pub fn client(&self) -> Result<Client> {
         self.connect(IpAddr::V4(self.lab().vip()))

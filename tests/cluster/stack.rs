@@ -1,0 +1,151 @@
+//! The cluster's stack on the primary dies or hangs, and the server lives on. Until the address has an agent of this
+//! project's, two nodes may hold it then: what is held here is what the servers acknowledge.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustha_lab::scenario::{Bed, Scenario};
+use rustha_lab::{Fault, Node};
+
+use crate::{BOTH, WHOLE};
+
+const fn scenario(name: &'static str, about: &'static str, long: bool, run: fn(&Bed) -> Result<()>) -> Scenario {
+    Scenario { name, about, roots: BOTH, long, nodes: 3, fencing: false, run }
+}
+
+pub const ALL: &[Scenario] = &[
+    scenario(
+        "stack-corosync-killed",
+        "Invariant 2: Corosync is killed on the primary: it acknowledges nothing more, and closes itself after stack_timeout.",
+        false,
+        |bed| lost(bed, |bed, primary| bed.lab().fault(Fault::KillCorosync, primary)),
+    ),
+    scenario("stack-corosync-stopped", "Invariant 2: Corosync is stopped on the primary: the same.", true, |bed| {
+        lost(bed, |bed, primary| bed.lab().fault(Fault::StopCorosync, primary))
+    }),
+    scenario(
+        "stack-pacemaker-killed",
+        "Invariant 2: all of Pacemaker's daemons are killed on the primary: the same.",
+        true,
+        |bed| lost(bed, |bed, primary| bed.lab().fault(Fault::KillPacemaker, primary)),
+    ),
+    scenario(
+        "stack-replica-killed",
+        "Objection 5: Corosync is killed on a replica: it receives nothing more; writes go on, and it comes back in sync.",
+        true,
+        replica,
+    ),
+    scenario(
+        "stack-pacemakerd-killed",
+        "pacemakerd alone is killed on the primary: nothing moves, the log and the monitor say so.",
+        true,
+        headless,
+    ),
+    scenario(
+        "stack-upgrade",
+        "Objection 23: in maintenance mode the whole stack is stopped for longer than stack_timeout: nothing is closed.",
+        false,
+        upgrade,
+    ),
+];
+
+const SOON: Duration = Duration::from_secs(40);
+
+/// The default of `stack_timeout`, with some time for the closing itself.
+const CLOSED: Duration = Duration::from_secs(30);
+
+fn is_closed(node: &Node) -> Result<bool> {
+    Ok(node.sql("SELECT @@global.read_only")?.trim() != "0")
+}
+
+fn lost(bed: &Bed, break_stack: fn(&Bed, &str) -> Result<()>) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let node = bed.node(&primary)?;
+    let client = bed.client_of(&primary)?;
+    client.run("CREATE TABLE app.split (id INT PRIMARY KEY)")?;
+    ledger.mark(format!("the stack of {primary} is lost"));
+    break_stack(bed, &primary)?;
+    bed.wait_promoted_on_other_than(&primary, WHOLE)?;
+    ensure!(!is_closed(node)?, "{primary} was closed before it was seen whether it acknowledges");
+    let late = client.say("INSERT INTO app.split VALUES (1)");
+    bed.wait(&format!("{primary} closed"), CLOSED, || Ok(is_closed(node)?.then_some(())))?;
+    let answer = late.wait(SOON).context("a client of the closed primary")?;
+    ensure!(answer.is_err(), "{primary} acknowledged a write after another instance was promoted");
+    let said = bed.logged(&primary, "the cluster's stack is gone: closing the primary")?;
+    ensure!(!said.is_empty(), "the log of {primary} does not say why it was closed");
+    ledger.wait_until_written(SOON)?;
+    ledger.mark("the stack is started again");
+    bed.lab().heal()?;
+    bed.wait_all_instances(WHOLE)?;
+    let whole = bed.wait_settled(WHOLE)?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+    bed.finish_split(ledger, &whole).map(drop)
+}
+
+fn replica(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let lost = bed.others(&primary)[0].to_owned();
+    ledger.mark(format!("kill-corosync {lost}"));
+    bed.lab().fault(Fault::KillCorosync, &lost)?;
+    let receiver = || bed.node(&lost)?.sql("SHOW REPLICA STATUS");
+    bed.wait(&format!("the receiver of {lost} stopped"), CLOSED, || {
+        Ok((!receiver()?.contains("Waiting for")).then_some(()))
+    })?;
+    bed.wait_status(&primary, "each write also on 1 of", SOON)?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    ledger.mark("the stack is started again");
+    bed.lab().heal()?;
+    bed.wait_status(&lost, ", in sync", WHOLE)?;
+    let now = bed.wait_healthy(WHOLE)?;
+    ensure!(now == primary, "the primary moved to {now}");
+    bed.finish(ledger, &bed.names()).map(drop)
+}
+
+fn headless(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let node = bed.node(&primary)?;
+    ledger.mark(format!("pacemakerd of {primary} is killed"));
+    node.run(&["pkill", "-KILL", "-x", "pacemakerd"])?;
+    bed.wait("the monitor of the primary degraded", SOON, || {
+        let shown = bed.whole_node()?.run(&["crm_mon", "--one-shot", "--output-as=xml"])?;
+        Ok(shown.contains("rc=\"191\"").then_some(()))
+    })?;
+    let said = bed.logged(&primary, "pacemakerd is not running")?;
+    ensure!(!said.is_empty(), "the log of {primary} says nothing");
+    ensure!(!is_closed(node)?, "{primary} was closed");
+    ledger.wait_for_acknowledged(50, SOON)?;
+    node.run(&["sh", "-c", "setsid pacemakerd -f </dev/null >/dev/null 2>&1 &"])?;
+    bed.wait("the monitor of the primary as before", WHOLE, || {
+        let shown = bed.whole_node()?.run(&["crm_mon", "--one-shot", "--output-as=xml"])?;
+        Ok((!shown.contains("rc=\"191\"")).then_some(()))
+    })?;
+    let now = bed.wait_healthy(WHOLE)?;
+    ensure!(now == primary, "the primary moved to {now}");
+    bed.finish(ledger, &bed.names()).map(drop)
+}
+
+fn upgrade(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    bed.set_maintenance(true)?;
+    ledger.mark("the stack is stopped on all nodes");
+    for node in bed.lab().nodes() {
+        node.stop_stack()?;
+    }
+    // Longer than stack_timeout, with the second in which the guard looks.
+    std::thread::sleep(Duration::from_secs(15));
+    ledger.wait_for_acknowledged(50, SOON)?;
+    for node in bed.lab().nodes() {
+        let said = bed.logged(node.name(), "maintenance mode is on")?;
+        ensure!(!said.is_empty(), "the log of {} does not say that its stack is gone", node.name());
+        node.start_stack()?;
+    }
+    ledger.mark("and started again");
+    bed.wait("the primary found again", WHOLE, || Ok(bed.promoted()?.filter(|node| *node == primary)))?;
+    bed.set_maintenance(false)?;
+    let now = bed.wait_healthy(WHOLE)?;
+    ensure!(now == primary, "the primary moved to {now}");
+    ledger.wait_for_acknowledged(50, SOON)?;
+    bed.ensure_nobody_closed()?;
+    bed.finish(ledger, &bed.names()).map(drop)
+}
