@@ -26,6 +26,7 @@ pub mod decide;
 mod demote;
 mod guard;
 mod lasting;
+mod memo;
 mod monitor;
 mod node;
 mod notify;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::decide::role::{Role, Stray, decide_role, decide_stray, is_probed_as_primary};
 use super::node::Node;
 use super::publish::{Standing, publish};
-use super::{closing, guard, promote, review};
+use super::{closing, guard, memo, promote, review};
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::pacemaker::{Score, stack};
 use crate::server::client::{Session, Unavailable};
@@ -104,6 +104,7 @@ fn observe(node: &Node, daemon: Daemon, kind: Kind) -> Outcome {
     match role {
         Role::Primary => primary(node),
         Role::ClosedPrimary => closed_primary(node),
+        Role::Replica if review::is_unchanged(node, &mut session, daemon)? => Ok(ExitCode::Success),
         Role::Replica => replica(node, &mut session),
         Role::Strayed => strayed(node, &mut session, daemon),
     }
@@ -147,12 +148,15 @@ fn probe_strayed(node: &Node) -> Outcome {
     Ok(ExitCode::Success)
 }
 
-/// Tells the cluster. That it cannot be told now is no failure of the server.
-fn tell(node: &Node, standing: &Standing) {
+/// Tells the cluster, and whether it has heard. That it cannot be told now is no failure of the server.
+fn tell(node: &Node, standing: &Standing) -> bool {
     match node.view() {
         Ok(Some(view)) => publish(node, &view, standing),
-        Ok(None) => {}
-        Err(error) => log::warn!("cannot tell the cluster: {error:#}"),
+        Ok(None) => true,
+        Err(error) => {
+            log::warn!("cannot tell the cluster: {error:#}");
+            false
+        }
     }
 }
 
@@ -160,7 +164,10 @@ fn tell(node: &Node, standing: &Standing) {
 fn primary(node: &Node) -> Outcome {
     let _ = fs::remove_file(closed_file(node));
     let kept = guard::read_state(node);
-    tell(node, &Standing::primary(kept.as_ref()));
+    let standing = Standing::primary(kept.as_ref());
+    if !memo::was_told(node, &standing) && tell(node, &standing) {
+        memo::keep_told(node, &standing);
+    }
     let (Some(wanted), Some(kept)) = (node.config.semi_sync, kept) else {
         return Ok(ExitCode::RunningPromoted);
     };

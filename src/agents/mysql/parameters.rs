@@ -142,7 +142,8 @@ pub static PARAMETERS: &[Parameter] = &[
         "Each second, between the monitors, the guard asks the server whether it lives; one that has not answered for this \
          time is reported to the cluster as failed. off: only the monitors ask.",
     )
-    .default("10s"),
+    .default("10s")
+    .reloadable(),
     Parameter::new(
         "stack_timeout",
         Kind::TimeOrNever,
@@ -152,7 +153,8 @@ pub static PARAMETERS: &[Parameter] = &[
          receiving. Not so in maintenance mode, or while the resource is unmanaged. off: it goes on; what it acknowledges \
          is then held by semi-synchronous replication alone.",
     )
-    .default("10s"),
+    .default("10s")
+    .reloadable(),
     Parameter::new("client_binary", Kind::Text, "Client program", "Not used: the agent speaks to the server itself.")
         .reloadable()
         .deprecated(None, "no client program is started any more"),

@@ -64,9 +64,9 @@ pub fn status_attribute(resource: &str) -> String {
 }
 
 /// Tells what differs from `view`. What cannot be told is logged and tried again by the next monitor: it is never a
-/// reason to fail an action that did its work.
-pub fn publish(node: &Node, view: &View, standing: &Standing) {
-    let Some(cluster) = &node.cluster else { return };
+/// reason to fail an action that did its work. Whether all could be told.
+pub fn publish(node: &Node, view: &View, standing: &Standing) -> bool {
+    let Some(cluster) = &node.cluster else { return true };
     let attribute = |name: &str| view.attribute(&cluster.node, name);
     let mut results = Vec::new();
     let score = standing.score.map(|score| score.to_string());
@@ -92,7 +92,9 @@ pub fn publish(node: &Node, view: &View, standing: &Standing) {
             results.push(cluster.set_attribute(name, value, node.deadline));
         }
     }
-    for error in results.into_iter().filter_map(Result::err) {
+    let failed: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+    for error in &failed {
         log::warn!("cannot tell the cluster: {error:#}");
     }
+    failed.is_empty()
 }

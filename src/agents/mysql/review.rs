@@ -15,7 +15,7 @@ use super::decide::position::Told;
 use super::decide::record::{Instance, Place, Record, State, next_epoch};
 use super::node::Node;
 use super::publish::{FIRST, PRIMARY, REPLICA, Standing, TARGET, publish};
-use super::{guard, replicate};
+use super::{guard, memo, replicate};
 use crate::gtid::GtidSet;
 use crate::ocf::exit::OcfError;
 use crate::pacemaker::{Cluster, Score, View};
@@ -41,6 +41,7 @@ pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
     let (Some(cluster), Some(view)) = (&node.cluster, node.view()?) else {
         return Ok(Standing { score: None, status: "outside of a cluster".into(), readable: true });
     };
+    memo::forget(node);
     let primary = view.promoted().into_iter().find(|name| *name != cluster.node).map(str::to_string);
     if primary.is_some() {
         // It is there only after a time without a primary; that it is not is the usual case.
@@ -106,10 +107,29 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
     Ok(match verdict {
         health::Verdict::Eligible { status, readable } => {
             let standing = in_sync(node, record.as_ref(), primary, status, readable)?;
+            if let (Some(REPLICA), true, Some(record)) = (standing.score, readable, &record)
+                && let Some(daemon) = node.daemon()
+                && record.sync.is_some()
+            {
+                memo::keep_member(node, daemon, &source, record);
+            }
             keep_target(node, view, standing)
         }
         health::Verdict::Excluded(why) => Standing::excluded(&why),
         health::Verdict::Attach => Standing::excluded(&format!("it does not stay attached to {}", source.host)),
+    })
+}
+
+/// Whether nothing has changed since the last review of this replica, which found it in sync and readable.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub fn is_unchanged(node: &Node, session: &mut Session, daemon: Daemon) -> Result<bool> {
+    memo::is_unchanged(node, session, daemon, |status| {
+        let port = status.source_port.unwrap_or_default();
+        let is_connected = status.receiver == Receiver::Running;
+        let verdict = judge_from(node, Some(status), &status.source_host, port);
+        is_connected && matches!(verdict, health::Verdict::Eligible { readable: true, .. })
     })
 }
 
@@ -150,11 +170,15 @@ pub fn place(node: &Node, primary: &str) -> Result<Option<Place>> {
 }
 
 fn judge(node: &Node, status: Option<&ReplicaStatus>, source: &Source) -> health::Verdict {
+    judge_from(node, status, &source.host, source.port)
+}
+
+fn judge_from(node: &Node, status: Option<&ReplicaStatus>, host: &str, port: u16) -> health::Verdict {
     let connected = status.is_some_and(|status| status.receiver == Receiver::Running);
     health::decide(&Facts {
         status,
-        source_host: &source.host,
-        source_port: source.port,
+        source_host: host,
+        source_port: port,
         max_lag: node.config.max_lag,
         lost_for: lost_for(node, connected),
     })

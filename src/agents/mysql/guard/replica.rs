@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::super::decide::keeping::{Answer, Receiver, Said, may_acknowledge, noted};
+use super::super::memo;
 use super::super::node::Node;
 use super::super::replicate;
 use super::{BUSY, CALM, hear, newest_call, say};
@@ -38,6 +39,7 @@ pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
     let told = hear(node, cluster, &session)?;
     let known = told.get(&cluster.node).cloned();
     let Some((primary, call)) = newest_call(told, &cluster.node) else { return Ok(CALM) };
+    memo::note_heard(node, &primary, &call);
     if call.epoch < node.lasting().epoch()? {
         // The primary of the newest promotion has not called yet: what the record said when this replica was attached holds.
         return Ok(BUSY);
