@@ -4,7 +4,6 @@ use crate::mistakes::Mistake;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "three of them are searched for by hand only, so far")]
 pub enum Fault {
     /// A server is killed.
     Server,
@@ -69,8 +68,16 @@ pub struct Setup {
     pub mistakes: Vec<Mistake>,
 }
 
-/// The faults that any cluster has to stand.
-pub const USUAL: &[Fault] = &[Fault::Server, Fault::Machine, Fault::Cable, Fault::StackOfPrimary];
+/// All that a cluster has to stand.
+pub const FAULTS: &[Fault] = &[
+    Fault::Server,
+    Fault::Machine,
+    Fault::Cable,
+    Fault::Data,
+    Fault::StackOfPrimary,
+    Fault::StackOfReplica,
+    Fault::SwitchOver,
+];
 
 /// All that can be in the way.
 pub const HITCHES: &[Hitch] = &[Hitch::Death, Hitch::SlowCib, Hitch::SlowTelling, Hitch::Hesitation, Hitch::MissedSeal];
@@ -86,7 +93,7 @@ impl Setup {
             start: Start::Whole,
             writes: 2,
             faults: 0,
-            kinds: USUAL,
+            kinds: FAULTS,
             hitches: 0,
             hitch_kinds: HITCHES,
             mistakes: Vec::new(),
