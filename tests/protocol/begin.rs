@@ -55,6 +55,7 @@ impl World {
             let node = &mut state.nodes[id];
             node.cib = record;
             node.version = 1;
+            node.rank = 1;
             node.agent.seen_epoch = 1;
             if id > 0 {
                 node.server.source = Some(0);

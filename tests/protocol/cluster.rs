@@ -96,14 +96,15 @@ impl State {
         }
     }
 
-    /// Those that can reach each other have the same CIB again: the copy that was written most often wins, among equals
-    /// that of the majority, or the other one.
+    /// Those that can reach each other have the same CIB again: the copy of the highest rank that was written most often
+    /// wins, among equals that of the majority, or the other one.
     pub fn merge_cib(&mut self, world: &World, does_other_win: Option<Id>) {
         let on: Vec<Id> = world.ids().filter(|id| self.nodes[*id].is_on).collect();
         for one in &on {
             let group: Vec<Id> = on.iter().copied().filter(|other| self.is_reached(*one, *other)).collect();
-            let Some(highest) = group.iter().map(|id| self.nodes[*id].version).max() else { continue };
-            let mut best: Vec<Id> = group.iter().copied().filter(|id| self.nodes[*id].version == highest).collect();
+            let version = |id: &Id| (self.nodes[*id].rank, self.nodes[*id].version);
+            let Some(highest) = group.iter().map(version).max() else { continue };
+            let mut best: Vec<Id> = group.iter().copied().filter(|id| version(id) == highest).collect();
             best.sort_by_key(|id| {
                 (does_other_win != Some(*id), does_other_win.is_none() && self.has_own_cib(&group, *id))
             });
@@ -111,7 +112,19 @@ impl State {
             for id in group {
                 self.nodes[id].cib = winner.cib;
                 self.nodes[id].version = winner.version;
+                self.nodes[id].rank = winner.rank;
             }
+        }
+    }
+
+    /// A promotion that took place is marked as such in the CIB, so that no copy without it ever wins.
+    pub fn outrank(&mut self, world: &World, id: Id) {
+        if world.setup.makes(Mistake::ClaimDoesNotOutrank) {
+            return;
+        }
+        let rank = self.nodes[id].agent.opened;
+        for other in world.ids().filter(|other| self.is_reached(id, *other)).collect::<Vec<_>>() {
+            self.nodes[other].rank = rank;
         }
     }
 
@@ -183,7 +196,7 @@ impl State {
                 self.call(world, id, false);
             }
             Writer::Promotion if self.nodes[id].agent.action == Action::Claiming => {
-                self.nodes[id].agent.action = Action::Claimed;
+                self.nodes[id].agent.action = Action::Claimed { record: write.record };
                 self.bar_outsiders(world, id, write.record);
             }
             Writer::Demotion if self.nodes[id].agent.action == Action::Closed => {

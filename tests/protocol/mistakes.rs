@@ -50,6 +50,8 @@ pub enum Mistake {
     UnconditionalWrite,
     /// A write replaces any record of the epoch from which it was decided.
     ConditionOnEpochOnly,
+    /// Of two copies of the CIB the one with more writes wins, whichever of them has the promotion that took place.
+    ClaimDoesNotOutrank,
     /// A position counts that was told for an older promotion.
     StaleSealBelieved,
     /// A survivor that returns to an older promotion than the one that it was sealed for is still the same instance.
@@ -95,6 +97,7 @@ pub const ALL: &[Mistake] = &[
     Mistake::OldPrimaryStays,
     Mistake::UnconditionalWrite,
     Mistake::ConditionOnEpochOnly,
+    Mistake::ClaimDoesNotOutrank,
     Mistake::StaleSealBelieved,
     Mistake::LifeGoesOnAfterSeal,
     Mistake::NoUnseal,

@@ -174,7 +174,7 @@ impl State {
         node.agent.keeper = None;
         node.agent.record = None;
         if world.setup.makes(Mistake::OpensBeforeClaim) {
-            node.agent.action = Action::Claimed;
+            node.agent.action = Action::Claimed { record: node.cib };
             return Some(());
         }
         if world.setup.makes(Mistake::EpochNotedBeforeClaim) {
@@ -187,10 +187,13 @@ impl State {
     }
 
     /// The last line of promote.
-    pub fn open(&mut self, at: Id) -> Option<()> {
-        if self.nodes[at].agent.action != Action::Claimed {
-            return None;
+    pub fn open(&mut self, world: &World, at: Id) -> Option<()> {
+        let Action::Claimed { record } = self.nodes[at].agent.action else { return None };
+        if !world.setup.makes(Mistake::ClaimDoesNotOutrank) && !self.is_confirmed(world, at, record) {
+            self.nodes[at].agent.action = Action::None;
+            return Some(());
         }
+        self.outrank(world, at);
         let agent = &mut self.nodes[at].agent;
         agent.action = Action::None;
         agent.is_promoted = true;

@@ -156,8 +156,8 @@ pub enum Action {
     Ready { record: Word, over: Word },
     /// It writes its claim.
     Claiming,
-    /// The claim is confirmed.
-    Claimed,
+    /// The claim is confirmed; this is the record with which it is opened.
+    Claimed { record: Word },
     /// It is closed, and about to write its last position.
     Closed,
 }
@@ -204,9 +204,11 @@ pub struct Node {
     pub has_met: bool,
     pub server: Server,
     pub agent: Agent,
-    /// Its copy of the CIB: the record, and how often it was written.
+    /// Its copy of the CIB: the record, how often it was written, and the last promotion that took place (`admin_epoch`,
+    /// which counts for more than any number of writes).
     pub cib: Word,
     pub version: u8,
+    pub rank: u8,
 }
 
 /// Who is cut off from whom: one node, of the cluster's network or of the servers' or of both.

@@ -161,7 +161,7 @@ impl World {
             Action::Notifying { left: 0 } => moves.push(Move::Gather(id)),
             Action::Notifying { left } => moves.extend(self.ids().filter(|by| left & 1 << by != 0).map(Move::Seal)),
             Action::Ready { .. } => moves.push(Move::Claim(id, None)),
-            Action::Claimed => moves.push(Move::Open(id)),
+            Action::Claimed { .. } => moves.push(Move::Open(id)),
             Action::Closed if agent.write.is_none() => moves.push(Move::RecordClosed(id, None)),
             Action::Claiming | Action::Closed => {}
         }
@@ -293,7 +293,7 @@ impl World {
             Move::MissSeal(by) => next.seal(self, by, true),
             Move::Gather(at) => next.gather(self, at),
             Move::Claim(at, hitch) => next.claim(self, at, hitch),
-            Move::Open(at) => next.open(at),
+            Move::Open(at) => next.open(self, at),
             Move::Demote(at) => {
                 let agent = &next.nodes[at].agent;
                 let is_needed = !agent.is_promoted || next.promoted(self, at).is_some();
