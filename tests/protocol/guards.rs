@@ -201,7 +201,11 @@ impl State {
                 self.nodes[at].server.set_count(count.saturating_sub(less));
             }
             Keeping::Note(number) => {
-                let position = world.flushed(self, at);
+                let is_kept = world.setup.makes(Mistake::TakeOutByOldNote) && self.is_anybody_missing(world, at);
+                let position = match is_kept {
+                    true => self.nodes[at].agent.note_position,
+                    false => world.flushed(self, at),
+                };
                 self.nodes[at].agent.note = number;
                 self.nodes[at].agent.note_position = position;
                 self.ghost.notes = self.ghost.notes.max(number);
@@ -212,6 +216,10 @@ impl State {
             Keeping::Acknowledge | Keeping::Rest => {}
         }
         self.call(world, at, is_late);
+    }
+
+    fn is_anybody_missing(&self, world: &World, at: Id) -> bool {
+        self.nodes[at].agent.record.is_some_and(|record| self.missing(world, at, record) != 0)
     }
 
     fn cut(&mut self, world: &World, at: Id, id: Id) {

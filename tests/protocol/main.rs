@@ -2,24 +2,28 @@
 //! `found_set`, `may_acknowledge`, `noted`, `find_errant`, the cold start's rule), and a search over its interleavings.
 
 mod begin;
+mod chance;
 mod cluster;
 mod fair;
 mod faults;
 mod guards;
 mod mistakes;
+mod places;
 mod promotions;
 mod properties;
 mod search;
+mod seeded;
 mod servers;
 mod setup;
 mod state;
 mod steps;
+mod survey;
 mod words;
 
 use std::time::Duration;
 
-use mistakes::Mistake;
-use search::{Limits, explore, run_randomly};
+use chance::run_randomly;
+use search::{Limits, explore};
 use setup::{Setup, Start};
 
 /// Where a run begins: with everybody in sync, with a replica that returns, with a primary that is alone, with nobody
@@ -56,45 +60,7 @@ fn invariant_1_no_random_run_breaks_the_promise() {
 fn invariant_1_no_interleaving_breaks_the_promise() {
     let setup = Setup { faults: 1, hitches: 1, writes: 2, ..Setup::three() };
     let limits = Limits { depth: 30, states: 200_000, time: Duration::from_secs(10), fair_one_in: 0 };
-    let report = explore(&setup, limits);
+    let report = explore(&setup, &[], limits);
     println!("{report}");
     assert!(report.found.is_none(), "{report}");
-}
-
-/// What the model would say if a rule were left out. Those of `mistakes::ALL` that are not here need more runs than a test
-/// has time for: `survey` looks for them.
-#[test]
-fn seeded_mistakes_are_found() {
-    let seeded = [
-        (Mistake::AcknowledgesBeforeEntered, Start::Whole),
-        (Mistake::MemberWithoutNote, Start::Whole),
-        (Mistake::EffectBeforeCib, Start::Returning),
-        (Mistake::LifeIgnored, Start::Whole),
-        (Mistake::PromotesOverAlone, Start::Alone),
-        (Mistake::NoFetch, Start::Alone),
-        (Mistake::NoteWithoutWaiting, Start::Whole),
-        (Mistake::FollowsAnyPrimary, Start::Whole),
-        (Mistake::EpochNotedBeforeClaim, Start::Fresh),
-        (Mistake::LifeGoesOnAfterSeal, Start::Whole),
-    ];
-    for (mistake, start) in seeded {
-        let setup = Setup { mistakes: vec![mistake], start, writes: 4, faults: 3, hitches: 2, ..Setup::three() };
-        let is_found = (0..150).any(|seed| run_randomly(&setup, seed, 120).found.is_some());
-        assert!(is_found, "{mistake:?} is not found");
-    }
-}
-
-#[test]
-#[ignore = "minutes, for people: which seeded mistakes are found, from where, and how soon"]
-fn survey() {
-    for mistake in mistakes::ALL {
-        for start in STARTS {
-            let setup = Setup { mistakes: vec![*mistake], start, writes: 4, faults: 3, hitches: 2, ..Setup::three() };
-            let found = (0..3000).find_map(|seed| {
-                let found = run_randomly(&setup, seed, 120).found?;
-                Some(format!("seed {seed}: {:?} after {}", found.broken, found.steps.len()))
-            });
-            println!("{mistake:?} {start:?}: {}", found.unwrap_or_else(|| "not found".into()));
-        }
-    }
 }

@@ -1,8 +1,8 @@
-//! The search: breadth first over all interleavings up to a depth, and deep random runs. Of a state that was seen only its
-//! fingerprint is kept, with the one before it and the step between, so that a counterexample is the shortest one and can be
-//! played again in words.
+//! The search: breadth first over all interleavings up to a depth. Of a state that was seen only its fingerprint is kept,
+//! with the one before it and the step between, so that a counterexample is the shortest one and can be played again in
+//! words.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ impl Hasher for Quick {
     }
 }
 
-fn fingerprint(state: &State) -> u64 {
+pub fn fingerprint(state: &State) -> u64 {
     let mut hasher = Quick::default();
     state.hash(&mut hasher);
     hasher.finish()
@@ -81,10 +81,26 @@ pub struct Report {
     pub found: Option<Counterexample>,
 }
 
+/// A way to where something is broken.
 #[derive(Debug)]
 pub struct Counterexample {
     pub broken: Broken,
+    pub way: Vec<Move>,
+    /// The same in words; where it does not come back to writing, also how that was tried.
     pub steps: Vec<String>,
+}
+
+impl Counterexample {
+    pub fn new(world: &mut World, broken: Broken, way: Vec<Move>) -> Self {
+        let mut steps = tell(world, &way);
+        if broken == Broken::Stuck
+            && let Ok(state) = play(world, &way)
+            && let Err(stuck) = fair::comes_back(world, &state)
+        {
+            steps.extend(stuck);
+        }
+        Self { broken, way, steps }
+    }
 }
 
 impl std::fmt::Display for Report {
@@ -96,18 +112,21 @@ impl std::fmt::Display for Report {
             "{what}: {states} states, depth {depth}{end}, {fair} fair runs, {:.1} s",
             time.as_secs_f32()
         )?;
-        if let Some(Counterexample { broken, steps }) = found {
+        if let Some(Counterexample { broken, steps, .. }) = found {
             write!(formatter, "\n  {broken:?} after {} steps:\n    {}", steps.len(), steps.join("\n    "))?;
         }
         Ok(())
     }
 }
 
-/// Breadth first.
-pub fn explore(setup: &Setup, limits: Limits) -> Report {
+/// Breadth first, from where this way leads.
+///
+/// # Panics
+/// When that way is not possible.
+pub fn explore(setup: &Setup, way: &[Move], limits: Limits) -> Report {
     let mut world = World::new(setup.clone());
     let begin = Instant::now();
-    let first = world.begin();
+    let first = play(&mut world, way).unwrap_or_else(|step| panic!("{setup}: {step:?} is not possible on the way"));
     let mut seen = Seen::default();
     seen.insert(fingerprint(&first), (0, 0));
     let mut frontier = vec![first];
@@ -127,8 +146,9 @@ pub fn explore(setup: &Setup, limits: Limits) -> Report {
                 report.is_complete = false;
                 break;
             }
-            expand(&mut world, state, &limits, &mut seen, &mut next, &mut report);
-            if report.found.is_some() {
+            if let Some((broken, print)) = expand(&mut world, state, &limits, &mut seen, &mut next, &mut report) {
+                let rest = trace(&mut world, &first, &seen, print);
+                report.found = Some(Counterexample::new(&mut world, broken, [way, &rest].concat()));
                 break;
             }
         }
@@ -139,6 +159,7 @@ pub fn explore(setup: &Setup, limits: Limits) -> Report {
     report
 }
 
+/// Takes every step from a state; what is broken after one of them, and where that is.
 fn expand(
     world: &mut World,
     state: &State,
@@ -146,7 +167,7 @@ fn expand(
     seen: &mut Seen,
     next: &mut Vec<State>,
     report: &mut Report,
-) {
+) -> Option<(Broken, u64)> {
     let before = fingerprint(state);
     for (nth, step) in world.moves(state).into_iter().enumerate() {
         let Some(after) = world.apply(state, step) else { continue };
@@ -157,124 +178,51 @@ fn expand(
         seen.insert(print, (before, nth as u32));
         report.states += 1;
         let mut broken = after.ghost.broken;
-        let mut stuck = Vec::new();
         if broken.is_none() && limits.fair_one_in > 0 && print.is_multiple_of(limits.fair_one_in) {
             report.fair += 1;
-            if let Err(way) = fair::comes_back(world, &after) {
-                broken = Some(Broken::Stuck);
-                stuck = way;
-            }
+            broken = fair::comes_back(world, &after).is_err().then_some(Broken::Stuck);
         }
         if let Some(broken) = broken {
-            let mut steps = trace(world, seen, print);
-            steps.extend(stuck);
-            report.found = Some(Counterexample { broken, steps });
-            return;
+            return Some((broken, print));
         }
         next.push(after);
     }
+    None
 }
 
-/// The way to a state, in words.
-fn trace(world: &mut World, seen: &Seen, to: u64) -> Vec<String> {
+/// The way to a state from where the search began.
+fn trace(world: &mut World, first: &State, seen: &Seen, to: u64) -> Vec<Move> {
     let mut choices = Vec::new();
     let mut at = to;
     while let Some((before, nth)) = seen.get(&at).filter(|(before, _)| *before != 0) {
         choices.push(*nth as usize);
         at = *before;
     }
-    let mut state = world.begin();
-    let mut steps = Vec::new();
+    let mut state = *first;
+    let mut way = Vec::new();
     for nth in choices.into_iter().rev() {
         let step = world.moves(&state)[nth];
-        steps.push(world.describe(&state, step));
+        way.push(step);
         state = world.apply(&state, step).expect("it was possible");
+    }
+    way
+}
+
+/// A way in words.
+pub fn tell(world: &mut World, way: &[Move]) -> Vec<String> {
+    let mut state = world.begin();
+    let mut steps = Vec::new();
+    for step in way {
+        steps.push(world.describe(&state, *step));
+        state = world.apply(&state, *step).unwrap_or(state);
     }
     steps
 }
 
-/// A generator of numbers that are the same in each run (xorshift).
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 11) % end as u64) as usize
-    }
-}
-
-/// One random run, and P4 from its end.
-pub fn run_randomly(setup: &Setup, seed: u64, length: usize) -> Report {
-    let mut world = World::new(setup.clone());
-    let begin = Instant::now();
-    let mut dice = Dice::new(seed);
-    let mut state = world.begin();
-    let taste = Taste::new(&mut dice);
-    let mut been = HashSet::new();
-    let mut way: Vec<(State, Move)> = Vec::new();
-    let mut found = None;
-    while way.len() < length && found.is_none() {
-        let moves = world.moves(&state);
-        let possible = moves.into_iter().filter_map(|step| Some((step, world.apply(&state, step)?)));
-        // Never the same state twice: a promotion that is refused is refused again.
-        let possible: Vec<(Move, State)> = possible.filter(|(_, after)| !been.contains(&fingerprint(after))).collect();
-        if possible.is_empty() {
-            break;
-        }
-        let (step, after) = taste.pick(&mut dice, &possible);
-        been.insert(fingerprint(&after));
-        way.push((state, step));
-        state = after;
-        found = state.ghost.broken;
-    }
-    let mut stuck = Vec::new();
-    if found.is_none()
-        && let Err(way) = fair::comes_back(&mut world, &state)
-    {
-        found = Some(Broken::Stuck);
-        stuck = way;
-    }
-    let depth = way.len();
-    let found = found.map(|broken| {
-        let mut steps: Vec<String> = way.iter().map(|(state, step)| world.describe(state, *step)).collect();
-        steps.extend(stuck);
-        Counterexample { broken, steps }
-    });
-    Report {
-        what: format!("{setup}, seed {seed}"),
-        states: depth,
-        depth,
-        fair: 1,
-        time: begin.elapsed(),
-        is_complete: true,
-        found,
-    }
-}
-
-/// How likely each kind of step is in one run: every run has its own taste, and so its own corner of what is possible.
-struct Taste(Vec<usize>);
-
-impl Taste {
-    fn new(dice: &mut Dice) -> Self {
-        Self((0..Move::KINDS).map(|_| [1, 4, 16, 64][dice.below(4)]).collect())
-    }
-
-    fn pick(&self, dice: &mut Dice, possible: &[(Move, State)]) -> (Move, State) {
-        let weight = |step: &Move| self.0[step.kind()];
-        let mut left = dice.below(possible.iter().map(|(step, _)| weight(step)).sum());
-        let chosen = possible.iter().find(|(step, _)| match left.checked_sub(weight(step)) {
-            Some(rest) => {
-                left = rest;
-                false
-            }
-            None => true,
-        });
-        *chosen.expect("the weights add up")
-    }
+/// Where a way leads.
+///
+/// # Errors
+/// The step that is not possible.
+pub fn play(world: &mut World, way: &[Move]) -> Result<State, Move> {
+    way.iter().try_fold(world.begin(), |state, step| world.apply(&state, *step).ok_or(*step))
 }

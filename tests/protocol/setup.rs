@@ -80,7 +80,8 @@ pub const FAULTS: &[Fault] = &[
 ];
 
 /// All that can be in the way.
-pub const HITCHES: &[Hitch] = &[Hitch::Death, Hitch::SlowCib, Hitch::SlowTelling, Hitch::Hesitation, Hitch::MissedSeal];
+pub const HITCHES: &[Hitch] =
+    &[Hitch::Death, Hitch::SlowCib, Hitch::SlowTelling, Hitch::Hesitation, Hitch::MissedSeal, Hitch::SlowReplica];
 
 impl Setup {
     /// Three nodes of MariaDB with one acknowledgement, and no trouble.
