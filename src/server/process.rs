@@ -177,10 +177,8 @@ impl Starting {
     /// # Errors
     /// When the log cannot be written, or the program cannot be started.
     pub fn launch(program: &Path, args: &[String], log: &Path) -> Result<Self> {
-        let output = open_log(log)?;
-        let log_offset = output.metadata().map(|metadata| metadata.len()).unwrap_or_default();
-        let child = exec::start_daemon(&program.to_string_lossy(), args, &output)?;
-        Ok(Self { process: Process::Child(child), log: log.to_path_buf(), log_offset })
+        let log_offset = log_end(log)?;
+        Ok(Self { process: Process::Child(start(program, args, log)?), log: log.to_path_buf(), log_offset })
     }
 
     /// One that its guard has started, when its error log was this long; the guard notes in `note` how it ends.
@@ -225,11 +223,23 @@ impl Starting {
     }
 }
 
-/// Opens the server's error log for what the server says before it does so itself.
+/// Starts the server's program in a session of its own; `log` is where its output goes until it writes its errors there.
+///
+/// # Errors
+/// When the log cannot be written, or the program cannot be started.
+pub fn start(program: &Path, args: &[String], log: &Path) -> Result<Child> {
+    exec::start_daemon(&program.to_string_lossy(), args, &open_log(log)?)
+}
+
+/// Where the server's error log ends now.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn open_log(log: &Path) -> Result<File> {
+pub fn log_end(log: &Path) -> Result<u64> {
+    Ok(open_log(log)?.metadata().map(|metadata| metadata.len()).unwrap_or_default())
+}
+
+fn open_log(log: &Path) -> Result<File> {
     let file = OpenOptions::new().append(true).open(log);
     file.with_context(|| format!("cannot write the server's error log {}", log.display()))
 }

@@ -11,7 +11,7 @@ use super::super::node::{Node, new_life};
 use super::ending;
 use crate::deadline::Deadline;
 use crate::exec;
-use crate::server::process::{Daemon, Starting, open_log};
+use crate::server::process::{self, Daemon, Starting, log_end};
 
 /// How long the guard may take to start the server's process.
 const FORKING: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ pub fn launch(node: &Node, program: &Path, args: &[String]) -> Result<Starting> 
     super::end(node);
     ending::forget(node);
     let log = node.layout.log.clone();
-    let log_offset = open_log(&log)?.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+    let log_offset = log_end(&log)?;
     let order = Order { log: log.clone(), program: program.to_path_buf(), args: args.to_vec() };
     let deadline = node.deadline.at_most(FORKING);
     let answer = exec::ask_self(&["guard", "mysql", "--order"], &order.print(), deadline).context("its guard")?;
@@ -85,8 +85,7 @@ pub fn carry_out(node: &Node, order: &str) -> Result<Child> {
 
 fn start(node: &Node, order: &str) -> Result<Child> {
     let order = Order::parse(order)?;
-    let output = open_log(&order.log)?;
-    let child = exec::start_daemon(&order.program.to_string_lossy(), &order.args, &output)?;
+    let child = process::start(&order.program, &order.args, &order.log)?;
     if let Some(daemon) = i32::try_from(child.id()).ok().and_then(Daemon::of) {
         node.start_mark().leave_with_life(daemon, &new_life())?;
     }
