@@ -195,6 +195,20 @@ pub fn told(text: &str) -> BTreeMap<String, String> {
     told.collect()
 }
 
+/// The admin_epoch in `cibadmin --query --no-children`.
+pub fn admin_epoch(xml: &str) -> Option<u64> {
+    let mut reader = Reader::from_str(xml);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(element) | Event::Empty(element) if element.name().as_ref() == "cib" => {
+                return attributes_of(&element).ok()?.get("admin_epoch")?.parse().ok();
+            }
+            Event::Eof => return None,
+            _ => {}
+        }
+    }
+}
+
 /// Reads `cibadmin --query --scope nodes`: the names of the nodes that have this permanent attribute.
 ///
 /// # Errors
@@ -290,6 +304,13 @@ mod tests {
                    <nvpair id=\"x\" name=\"p_db-left\" value=\"1\"/></instance_attributes></node></nodes>";
         assert_eq!(nodes_with(xml, "p_db-left").expect("XML"), ["db2"]);
         assert!(nodes_with(xml, "p_other-left").expect("XML").is_empty());
+    }
+
+    #[test]
+    fn the_rank_of_a_copy_is_read() {
+        assert_eq!(admin_epoch("<cib validate-with=\"x\" epoch=\"5\" admin_epoch=\"7\"/>\n"), Some(7));
+        assert_eq!(admin_epoch("<cib epoch=\"5\"><configuration/></cib>"), None);
+        assert_eq!(admin_epoch(""), None);
     }
 
     #[test]

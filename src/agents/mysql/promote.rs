@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use super::decide::election::{Election, Survivor, Verdict, elect, found_set};
 use super::decide::position::Told;
@@ -278,9 +278,14 @@ fn write(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Prom
         base: state.executed.to_string(),
     };
     let from = promotion.last.as_ref().map(Record::to_string);
-    cluster.write_record(from.as_deref(), &record.to_string(), &promotion.view, node.deadline)?;
+    let rank = std::thread::scope(|scope| {
+        let rank = scope.spawn(|| cluster.rank(node.deadline));
+        cluster.write_record(from.as_deref(), &record.to_string(), &promotion.view, node.deadline)?;
+        rank.join().map_err(|_| anyhow!("the rank of the CIB is not known"))?
+    })?;
     // After the record, as a promotion that was not confirmed did not take place; before the first write.
     node.lasting().note_epoch(record.epoch)?;
+    cluster.outrank(rank, &promotion.view, node.deadline)?;
     let from = if record.base.is_empty() { "nothing" } else { &record.base };
     let set = record.sync.as_ref().map_or("nobody (not managed)".into(), |sync| names(sync.all()));
     log::info!("promotion {} of {}, from {from}; in sync: {set}", record.epoch, node.resource);
