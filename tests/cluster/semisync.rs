@@ -113,16 +113,6 @@ fn load_plugins(node: &Node, bed: &Bed) -> Result<()> {
     }
 }
 
-/// Starts the server as an administrator would without a cluster.
-fn start_server(node: &Node, bed: &Bed) -> Result<()> {
-    let (program, client) = match bed.lab().root().vendor() {
-        Vendor::MariaDb => ("/usr/sbin/mariadbd", "mariadb"),
-        Vendor::MySql => ("/usr/sbin/mysqld", "mysql"),
-    };
-    node.run(&["install", "-d", "-o", "mysql", "-g", "mysql", "/run/mysqld"])?;
-    in_background(node, &format!("{program} --user=mysql"), &format!("{client} --execute 'SELECT 1' >/dev/null 2>&1"))
-}
-
 /// Starts a program in a session of its own, and returns when the test succeeds; earlier, the end of the call would take
 /// the program with it.
 fn in_background(node: &Node, program: &str, test: &str) -> Result<()> {
@@ -153,7 +143,7 @@ fn replicate(bed: &Bed, node: &Node, source: &str) -> Result<()> {
 fn start_replication(bed: &Bed) -> Result<()> {
     for node in bed.lab().nodes() {
         load_plugins(node, bed)?;
-        start_server(node, bed)?;
+        node.start_server("")?;
     }
     bed.others("db1").into_iter().try_for_each(|name| replicate(bed, bed.node(name)?, "db1"))
 }
@@ -329,7 +319,7 @@ fn stuck(bed: &Bed) -> Result<()> {
     let node = bed.node("db1")?;
     let semi = |action: &str| call(node, action, "semisync", "p_semi", &[]);
     load_plugins(node, bed)?;
-    start_server(node, bed)?;
+    node.start_server("")?;
     node.sql("CREATE TABLE app.stuck (id INT PRIMARY KEY)")?;
     expect(&semi("start")?, 0, "")?;
     expect(&semi("promote")?, 0, "")?;
@@ -357,7 +347,7 @@ fn rivals(bed: &Bed) -> Result<()> {
     expect(&semi("monitor", &[])?, 7, "")?;
     expect(&mysql("stop", &[])?, 0, "")?;
 
-    start_server(node, bed)?;
+    node.start_server("")?;
     expect(&semi("start", &[])?, 0, "")?;
     expect(&mysql("start", &[])?, 2, "managed by the resource p_semi of ocf:rustha:semisync")?;
     expect(&mysql("start", &["OCF_RESKEY_semi_sync=off"])?, 0, "")?;
@@ -369,7 +359,7 @@ fn rivals(bed: &Bed) -> Result<()> {
 fn tester(bed: &Bed) -> Result<()> {
     let node = bed.node("db1")?;
     load_plugins(node, bed)?;
-    start_server(node, bed)?;
+    node.start_server("")?;
     // A server without a source is a degraded replica, and ocf-tester does not know of that.
     let complaints = ask_ocf_tester(node, "semisync", &[])?;
     let is_known = |complaint: &String| complaint == "* rc=190: Monitoring an active resource should return 0";
@@ -381,7 +371,7 @@ fn tester(bed: &Bed) -> Result<()> {
 fn plugins(bed: &Bed) -> Result<()> {
     let node = bed.node("db1")?;
     let semi = |action: &str| call(node, action, "semisync", "p_semi", &[]);
-    start_server(node, bed)?;
+    node.start_server("")?;
     if bed.lab().root().vendor() == Vendor::MariaDb {
         // Built in, also on a closed server.
         node.sql("SET GLOBAL read_only=1")?;

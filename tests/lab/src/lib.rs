@@ -7,6 +7,7 @@
 //! node      one machine: its first process, its power, the cluster stack on it
 //! roots     what nodes are made from
 //! ledger    a client that writes and keeps account, and watchers that see who is writable
+//! bench     this product beside others: what clients see, and what agents cost
 //! scenario  what tests/cluster is written with: a lab as a bed, its questions and waits; readme: its commands
 //! network, layer, corosync, record, layout   the lab's parts
 //! process, processes, mounts, host, deadline what they stand on
@@ -14,6 +15,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod bench;
 pub mod commands;
 pub mod deadline;
 pub mod fencing;

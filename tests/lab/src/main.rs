@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use rustha_lab::commands::{Which, build_root, demo, down, exec, fault, heal, shell, status, test, up};
+use rustha_lab::bench::measured;
+use rustha_lab::commands::{Which, bench, build_root, demo, down, exec, fault, heal, shell, status, test, up};
 use rustha_lab::{boot, fencing, host, init};
 
 /// Real Pacemaker clusters with MySQL or MariaDB on this machine.
@@ -48,6 +49,9 @@ enum Verb {
     /// Check everything: formatting, lints, unit tests, the OCF contract, scenarios on real clusters
     #[command(after_help = "Example: cargo lab test cold-start --root sid")]
     Test(test::Test),
+    /// Measure: this agent beside those of today, in one run
+    #[command(after_help = "Example: cargo lab bench kill-daemon --root deb12 --runs 3")]
+    Bench(bench::Bench),
     /// Build the root file systems nodes are made from; `up` does so by itself
     #[command(after_help = "Example: cargo lab build-root deb12 sid")]
     BuildRoot(build_root::BuildRoot),
@@ -75,6 +79,9 @@ fn main() -> ExitCode {
     if Path::new(&called).file_name().is_some_and(|name| name == fencing::AGENT) {
         return fencing::agent();
     }
+    if measured::is_called(Path::new(&called)) {
+        return measured::run();
+    }
     match run(Cli::parse().verb) {
         Ok(code) => code,
         Err(error) => {
@@ -95,6 +102,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Heal(which) => heal::run(&which),
         Verb::Down(which) => down::run(&which),
         Verb::Demo(options) => return demo::run(&options).map(good_if),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Test(options) => return test::run(&options).map(good_if),
         Verb::BuildRoot(options) => build_root::run(&options),
         Verb::NodeBoot(member) => boot(&member.which.name, &member.node),

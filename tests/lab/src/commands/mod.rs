@@ -1,5 +1,6 @@
 //! The verbs of `cargo lab`, one file each.
 
+pub mod bench;
 pub mod build_root;
 pub mod demo;
 pub mod down;

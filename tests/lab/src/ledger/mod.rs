@@ -65,6 +65,7 @@ pub use pulse::Gap;
 pub use record::Record;
 pub use span::{Overlap, Reading, Span};
 pub use verdict::{Lost, Verdict};
+pub(crate) use writer::CREATE_TABLE;
 
 use book::{Book, Shared};
 use clock::Deadline;

@@ -6,7 +6,7 @@ use super::book::{Acknowledged, Shared};
 use super::event::{Event, What};
 use super::failure::{Failure, Tally};
 use super::final_data::FinalData;
-use super::pulse::{Beat, Pulse};
+use super::pulse::{Beat, Gap, Pulse};
 use super::span::Span;
 use super::verdict::Verdict;
 
@@ -61,6 +61,14 @@ impl Record {
         let events = beats.into_iter().map(|beat| beat_event(beat, &self.failures));
         self.events.extend(events);
         self.events.sort_by_key(|event| event.at);
+    }
+
+    /// The times without acknowledged writes, long enough to count, that ended after a moment.
+    pub(crate) fn gaps_since(&self, moment: Duration) -> Vec<Gap> {
+        let times = self.times();
+        let inner = times.windows(2).map(|pair| Gap { from: pair[0], to: pair[1], ended: true });
+        let tail = times.last().map(|last| Gap { from: *last, to: self.ended.max(*last), ended: false });
+        inner.chain(tail).filter(|gap| gap.to > moment && gap.length() > self.counted_gap).collect()
     }
 
     /// When the writes were acknowledged.

@@ -14,7 +14,8 @@ use super::clock::Turns;
 use super::failure::FailureKind;
 use super::session::Peer;
 
-const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS app.ledger (\
+/// The table, as the first writer makes it.
+pub(crate) const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS app.ledger (\
      id BIGINT UNSIGNED NOT NULL PRIMARY KEY, \
      writer INT UNSIGNED NOT NULL, \
      `at` BIGINT NOT NULL COMMENT 'microseconds since 1970, the client''s clock'\

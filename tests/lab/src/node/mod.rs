@@ -5,6 +5,7 @@ mod boot;
 mod disk;
 mod init;
 mod power;
+mod server;
 mod stack;
 
 use std::net::Ipv4Addr;
@@ -96,6 +97,11 @@ impl Node {
 
     /// Writes a file in the node, which must be on; `mode` as in chmod.
     pub fn write_file(&self, path: &str, content: &str, mode: u32) -> Result<()> {
+        self.write_bytes(path, content.as_bytes(), mode)
+    }
+
+    /// The same with what is no text.
+    pub(crate) fn write_bytes(&self, path: &str, content: &[u8], mode: u32) -> Result<()> {
         let program = self.program(&["tee", "--", path])?.stdin(content);
         program.run().with_context(|| format!("cannot write {path} in {}", self.name))?;
         self.run(&["chmod", &format!("{mode:o}"), "--", path]).map(drop)

@@ -19,6 +19,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::deadline::{Deadline, wait_until};
 use crate::host;
+use crate::process::Program;
 
 pub use recipe::{Vendor, option_file};
 
@@ -66,6 +67,19 @@ impl Root {
             server::prepare(self).with_context(|| format!("cannot prepare the database server of {self}"))?;
         }
         Ok(())
+    }
+
+    /// What of the cluster and of the database is in it, for people.
+    pub(crate) fn versions(self) -> Result<String> {
+        let database = format!("--admindir={}", self.place("").join("root/var/lib/dpkg").display());
+        let server = match self.vendor() {
+            Vendor::MariaDb => "mariadb-server",
+            Vendor::MySql => "mysql-server",
+        };
+        let query = ["dpkg-query", &database, "--show", "--showformat=${Package} ${Version}\\n"];
+        let packages = [&query[..], &["pacemaker", "resource-agents", server]].concat();
+        let list = Program::new(packages).run()?;
+        Ok(list.lines().collect::<Vec<_>>().join(", "))
     }
 
     fn is_current(self) -> bool {

@@ -29,7 +29,7 @@ impl Vendor {
     }
 
     /// The server program.
-    pub(super) fn daemon(self) -> &'static str {
+    pub(crate) fn daemon(self) -> &'static str {
         match self {
             Vendor::MariaDb => "/usr/sbin/mariadbd",
             Vendor::MySql => "/usr/sbin/mysqld",

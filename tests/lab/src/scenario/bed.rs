@@ -253,6 +253,11 @@ impl Bed {
         self.wait("a healthy cluster", time, || self.check_health().map(Some))
     }
 
+    /// The same with any agent, whatever its scores mean.
+    pub fn wait_at_rest(&self, time: Duration) -> Result<String> {
+        self.wait("a cluster at rest", time, || self.check_rest().map(|(promoted, _)| Some(promoted)))
+    }
+
     /// Waits, after a fault that stops the writes, until they flow again, and then until the cluster is healthy.
     /// Returns the promoted one's node.
     pub fn wait_recovered(&self, ledger: &Ledger, time: Duration) -> Result<String> {
@@ -263,24 +268,32 @@ impl Bed {
 
     /// The promoted instance's node if the cluster is healthy; else the error says what it lacks.
     fn check_health(&self) -> Result<String> {
+        let (promoted, view) = self.check_rest()?;
+        for node in view.online.iter().filter(|node| **node != promoted) {
+            let score = self.attribute(node, &format!("master-{RESOURCE}"))?;
+            if score.as_deref() != Some(ELIGIBLE) {
+                let status = self.attribute(node, &format!("{RESOURCE}-status"))?.unwrap_or_default();
+                bail!("the score of {node} is {}: {status}", score.as_deref().unwrap_or("not set"));
+            }
+        }
+        Ok(promoted)
+    }
+
+    /// The promoted instance's node if all instances run, the address is with it, and the cluster has nothing to do.
+    fn check_rest(&self) -> Result<(String, View)> {
         let view = self.view()?;
         let Some(promoted) = one_promoted(&view)? else { bail!("nobody is promoted") };
         ensure!(view.trouble.is_empty(), "{}", view.trouble.join(", "));
         for node in &view.online {
             ensure!(view.instances.contains_key(node), "no instance runs on {node}");
-            let score = self.attribute(node, &format!("master-{RESOURCE}"))?;
-            if *node != promoted && score.as_deref() != Some(ELIGIBLE) {
-                let status = self.attribute(node, &format!("{RESOURCE}-status"))?.unwrap_or_default();
-                bail!("the score of {node} is {}: {status}", score.as_deref().unwrap_or("not set"));
-            }
         }
         if let Some(places) = view.others.get(VIP_RESOURCE) {
             ensure!(*places == [promoted.clone()], "the service address is on [{}]", places.join(", "));
         }
-        let dc = view.dc.context("no node is the DC")?;
-        let state = self.whole_node()?.exec(&["crmadmin", "--status", &dc], LOOK)?;
+        let dc = view.dc.as_ref().context("no node is the DC")?;
+        let state = self.whole_node()?.exec(&["crmadmin", "--status", dc], LOOK)?;
         ensure!(state.stdout.contains("S_IDLE"), "{}", state.stdout.trim());
-        Ok(promoted)
+        Ok((promoted, view))
     }
 
     fn view(&self) -> Result<View> {
