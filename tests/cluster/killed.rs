@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use rustha_lab::scenario::{Bed, Scenario};
+use anyhow::{Context, Result, ensure};
+use rustha_lab::scenario::{Bed, RESOURCE, Scenario};
 use rustha_lab::{Fault, Node};
 
 use crate::{BOTH, WHOLE};
@@ -43,6 +43,9 @@ const ACTIONS: &[(&str, Where)] = &[
     ("notify-post-promote", Where::Others),
     ("notify-post-demote", Where::Others),
     ("start", Where::Primary),
+    ("notify-post-start", Where::Others),
+    ("probe", Where::Primary),
+    ("reload-agent", Where::Others),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,14 +79,18 @@ fn killed_actions(bed: &Bed) -> Result<()> {
     let mut primary = bed.standard_configuration()?;
     for (action, place) in ACTIONS {
         let ledger = bed.ledger()?;
+        let mut killed = 0;
         for moment in MOMENTS {
             let round = format!("{action} after {moment} ms");
             ledger.mark(&round);
             let is_armed = |node: &&Node| (*place == Where::Primary) == (node.name() == primary);
             let armed: Vec<_> = bed.lab().nodes().iter().filter(is_armed).collect();
-            primary = play(bed, &primary, action, &armed, *moment).context(round.clone())?;
+            killed += play(bed, &primary, action, &armed, *moment).context(round.clone())?;
+            primary = bed.wait_healthy(WHOLE).context(round.clone())?;
             ledger.wait_until_written(Duration::from_secs(20)).context(round)?;
         }
+        // The later moments may come after a quick action's end.
+        ensure!(killed > 0, "no {action} was killed");
         bed.finish(ledger, &bed.names()).context(*action)?;
     }
     Ok(())
@@ -97,8 +104,9 @@ fn place_hatchets(bed: &Bed) -> Result<()> {
     })
 }
 
-/// One round: the order is given, the primary's node goes to standby and comes back, and an operator cleans up.
-fn play(bed: &Bed, primary: &str, action: &str, armed: &[&Node], moment: u64) -> Result<String> {
+/// One round: the order is given, the primary's node goes to standby and comes back, and an operator cleans up; how many
+/// were killed before they had ended by themselves.
+fn play(bed: &Bed, primary: &str, action: &str, armed: &[&Node], moment: u64) -> Result<usize> {
     for node in armed {
         node.write_file(&format!("/root/hatchet/{action}"), &format!("0.{moment:03}\n"), 0o600)?;
     }
@@ -107,21 +115,33 @@ fn play(bed: &Bed, primary: &str, action: &str, armed: &[&Node], moment: u64) ->
         taken.try_fold(false, |any, output| Ok(any || output?.status.success()))
     };
     let standby = |argv: &[&str]| bed.whole_node()?.run(&[&["crm_standby", "--node", primary], argv].concat());
-    if action != "monitor" {
-        standby(&["--update", "on"])?;
-        bed.wait("the primary's node without an instance", WHOLE, || {
-            Ok((!bed.instances()?.contains_key(primary) || is_taken()?).then_some(()))
-        })?;
-        std::thread::sleep(Duration::from_secs(2));
-        standby(&["--delete"])?;
+    match action {
+        "monitor" => {}
+        "probe" => drop(bed.whole_node()?.run(&["crm_resource", "--refresh", "--resource", RESOURCE])?),
+        "reload-agent" => {
+            let value = (3600 + moment).to_string();
+            let argv =
+                ["crm_resource", "--resource", RESOURCE, "--set-parameter", "max_slave_lag", "--parameter-value"];
+            bed.whole_node()?.run(&[&argv[..], &[&value]].concat())?;
+        }
+        _ => {
+            standby(&["--update", "on"])?;
+            bed.wait("the primary's node without an instance", WHOLE, || {
+                Ok((!bed.instances()?.contains_key(primary) || is_taken()?).then_some(()))
+            })?;
+            std::thread::sleep(Duration::from_secs(2));
+            standby(&["--delete"])?;
+        }
     }
     bed.wait("the action to be killed", WHOLE, || Ok(is_taken()?.then_some(())))?;
     bed.clean_up()?;
+    let mut count = 0;
     for node in armed {
         let killed = node.exec(&["sh", "-c", "cd /root/hatchet; cat killed; rm -f *"], WHOLE)?;
         println!("          {}: killed {}", node.name(), killed.stdout.trim());
+        count += killed.stdout.lines().count();
     }
-    bed.wait_healthy(WHOLE)
+    Ok(count)
 }
 
 /// A promotion without the survivors' word may be refused, and then nobody writes; it may not lose what they have.

@@ -19,6 +19,15 @@ pub const ALL: &[Scenario] = &[
         run: maintenance,
     },
     Scenario {
+        name: "maintenance-replica-lost",
+        about: "Objection 19: a replica dies in maintenance mode: writes go on, and it is taken out of the in-sync set.",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        fencing: false,
+        run: replica_lost,
+    },
+    Scenario {
         name: "adoption",
         about: "Objection 25: the cluster's stack is restarted under running servers, without marks: all stay as they are.",
         roots: BOTH,
@@ -46,6 +55,26 @@ fn maintenance(bed: &Bed) -> Result<()> {
     ledger.wait_until_written(Duration::from_secs(20))?;
     bed.clean_up()?;
     bed.finish_settled(ledger, WHOLE).map(drop)
+}
+
+/// Pacemaker runs no monitors then: only the guard is there to see it.
+fn replica_lost(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    bed.set_maintenance(true)?;
+    let lost = bed.others(&primary)[0].to_owned();
+    ledger.mark(format!("kill-daemon {lost}, in maintenance mode"));
+    bed.lab().fault(Fault::KillDaemon, &lost)?;
+    bed.wait(&format!("{lost} out of the record"), WHOLE, || {
+        Ok((!bed.record()?.contains(&format!("{lost}:"))).then_some(()))
+    })?;
+    ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+    let now = bed.promoted()?;
+    ensure!(now.as_deref() == Some(primary.as_str()), "{now:?} is the primary");
+    bed.set_maintenance(false)?;
+    bed.wait_status(&lost, ", in sync", WHOLE)?;
+    bed.clean_up()?;
+    bed.wait_healthy(WHOLE)?;
+    bed.finish(ledger, &bed.names()).map(drop)
 }
 
 /// Marks and scores are lost, as when another agent was in charge before: the one writable server is taken over with its

@@ -11,7 +11,7 @@ use crate::{BOTH, WHOLE};
 pub const ALL: &[Scenario] = &[
     Scenario {
         name: "broken-replica",
-        about: "Invariant 3: a replica whose SQL thread failed says so and is never promoted (resource-agents#1377).",
+        about: "Invariant 3: a replica whose SQL thread failed is degraded and never promoted (resource-agents#1377). Convention 7: so it is shown.",
         roots: BOTH,
         long: false,
         nodes: 3,
@@ -50,7 +50,7 @@ fn broken_replica(bed: &Bed) -> Result<()> {
     })?;
     ensure!(status.contains("SQL thread stopped: error 1062"), "{broken} does not say why: {status}");
     ensure!(bed.attribute(&broken, "readable")?.as_deref() == Some("0"), "{broken} is said to be readable");
-    // Convention 7: a success that is shown. The attribute is there before the monitor that wrote it has returned.
+    // A success that is shown. The attribute is there before the monitor that wrote it has returned.
     bed.wait(&format!("the monitor of {broken} degraded"), Duration::from_secs(20), || {
         let shown = bed.whole_node()?.run(&["crm_mon", "--one-shot", "--output-as=xml"])?;
         Ok(shown.contains("rc=\"190\"").then_some(()))

@@ -30,6 +30,18 @@ pub const ALL: &[Scenario] = &[
         |bed| lost(bed, |bed, primary| bed.lab().fault(Fault::KillPacemaker, primary)),
     ),
     scenario(
+        "stack-hung",
+        "Invariant 2: Corosync stands still on the primary, and whatever asks it hangs: the same.",
+        false,
+        |bed| lost(bed, |bed, primary| bed.lab().fault(Fault::HangCorosync, primary)),
+    ),
+    scenario(
+        "stack-stopped",
+        "Objection 18: the primary's whole stack is stopped, as for an upgrade of its node: another goes on with everything.",
+        false,
+        stopped,
+    ),
+    scenario(
         "stack-replica-killed",
         "Objection 5: Corosync is killed on a replica: it receives nothing more; writes go on, and it comes back in sync.",
         true,
@@ -54,8 +66,9 @@ const SOON: Duration = Duration::from_secs(40);
 /// The default of `stack_timeout`, with some time for the closing itself.
 const CLOSED: Duration = Duration::from_secs(30);
 
-/// Without fencing, Pacemaker 3.0.3 waits for the answers of daemons that were killed (with Corosync alive) until the
-/// time-outs of their actions and its own cluster-delay of 60 s are over.
+/// Without fencing, Pacemaker 3.0.3 waits for the answers of daemons that were killed (with Corosync alive), or that were
+/// asked before their node was lost and came back, until the time-outs of their actions and its own cluster-delay of 60 s
+/// are over.
 const GIVING_UP: Duration = Duration::from_secs(180);
 
 fn is_closed(node: &Node) -> Result<bool> {
@@ -83,10 +96,28 @@ fn lost(bed: &Bed, break_stack: fn(&Bed, &str) -> Result<()>) -> Result<()> {
     ledger.mark("the stack is started again");
     bed.lab().heal()?;
     bed.wait_all_instances(WHOLE)?;
+    // Until Pacemaker has demoted the old one it counts two.
+    bed.wait("one primary", GIVING_UP, || bed.promoted())?;
     let whole = bed.wait_settled(WHOLE)?;
     ledger.wait_for_acknowledged(50, SOON)?;
     let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
     bed.finish_split(ledger, &whole).map(drop)
+}
+
+fn stopped(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let node = bed.node(&primary)?;
+    ledger.mark(format!("the stack of {primary} is stopped"));
+    node.stop_stack()?;
+    let now = bed.wait_promoted_on_other_than(&primary, SOON)?;
+    ledger.wait_until_written(SOON)?;
+    bed.wait_status(&now, "each write also on 1 of", SOON)?;
+    ledger.mark("and started again");
+    node.start_stack()?;
+    bed.wait_status(&primary, ", in sync", WHOLE)?;
+    let last = bed.wait_healthy(WHOLE)?;
+    ensure!(last == now, "the primary moved again, to {last}");
+    bed.finish(ledger, &bed.names()).map(drop)
 }
 
 fn replica(bed: &Bed) -> Result<()> {
@@ -121,7 +152,10 @@ fn headless(bed: &Bed) -> Result<()> {
     ensure!(!said.is_empty(), "the log of {primary} says nothing");
     ensure!(!is_closed(node)?, "{primary} was closed");
     ledger.wait_for_acknowledged(50, SOON)?;
-    node.run(&["sh", "-c", "setsid pacemakerd -f </dev/null >/dev/null 2>&1 &"])?;
+    // Waited for: with the end of the call its process group is killed, which it may not have left yet.
+    let start =
+        "setsid pacemakerd -f </dev/null >/dev/null 2>&1 & until pgrep -x pacemakerd >/dev/null; do sleep 0.1; done";
+    node.run(&["sh", "-c", start])?;
     bed.wait("the stack called whole", SOON, || {
         let said = bed.logged(&primary, "the cluster's stack is whole again")?;
         Ok((!said.is_empty()).then_some(()))

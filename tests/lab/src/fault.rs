@@ -31,6 +31,8 @@ pub enum Fault {
     StopCorosync,
     /// Corosync is killed (SIGKILL)
     KillCorosync,
+    /// Corosync stands still (SIGSTOP)
+    HangCorosync,
     /// No free space is left on the disk
     DiskFull,
 }
@@ -52,6 +54,7 @@ pub(crate) fn inject(node: &Node, kind: Fault) -> Result<()> {
         Fault::KillPacemaker => kill_all(node, Daemon::Pacemaker),
         Fault::StopCorosync => node.end(Daemon::Corosync, "corosync", Duration::from_secs(30)),
         Fault::KillCorosync => kill_all(node, Daemon::Corosync),
+        Fault::HangCorosync => signal_all(node, Daemon::Corosync, Signal::SIGSTOP),
         Fault::DiskFull => node.fill_disk(),
     }
 }
@@ -63,7 +66,7 @@ pub(crate) fn undo(node: &Node) -> Result<()> {
     if !node.is_on() {
         return node.power_on();
     }
-    for daemon in [Daemon::Database, Daemon::Guard] {
+    for daemon in [Daemon::Database, Daemon::Guard, Daemon::Corosync] {
         node.pids_of(daemon)?.into_iter().try_for_each(|pid| processes::send(pid, Signal::SIGCONT))?;
     }
     node.start_stack()

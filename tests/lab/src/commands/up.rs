@@ -50,7 +50,11 @@ pub fn run(up: Up) -> Result<()> {
         lab.root()
     );
     if let Some(Agent::Mysql) = up.agent {
-        let primary = Bed::new(lab).standard_configuration()?;
+        let bed = Bed::new(lab);
+        let primary = match up.fencing {
+            true => bed.standard_configuration_with("property stonith-enabled=false\n", "")?,
+            false => bed.standard_configuration()?,
+        };
         println!("ocf:rustha:mysql is configured, and {primary} is the primary.");
     }
     println!("Go in with: cargo lab shell --name {name} db1");

@@ -102,9 +102,12 @@ impl Node {
 
     /// The same with what is no text.
     pub(crate) fn write_bytes(&self, path: &str, content: &[u8], mode: u32) -> Result<()> {
-        let program = self.program(&["tee", "--", path])?.stdin(content);
+        // Whole and with its mode, or not at all: who waits for it in the node may take it at once.
+        let draft = format!("{path}.draft");
+        let program = self.program(&["tee", "--", &draft])?.stdin(content);
         program.run().with_context(|| format!("cannot write {path} in {}", self.name))?;
-        self.run(&["chmod", &format!("{mode:o}"), "--", path]).map(drop)
+        self.run(&["chmod", &format!("{mode:o}"), "--", &draft])?;
+        self.run(&["mv", "--", &draft, path]).map(drop)
     }
 
     /// Adds lines to the server's option file, in its group `[mysqld]`.

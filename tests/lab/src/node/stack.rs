@@ -48,6 +48,12 @@ impl Node {
         Ok(pids)
     }
 
+    /// Whether a daemon runs here, and does not stand still (SIGSTOP).
+    pub(crate) fn has_live(&self, daemon: Daemon) -> bool {
+        let pids = self.pids_of(daemon).unwrap_or_default();
+        pids.iter().any(|pid| processes::state(*pid) != Some('T'))
+    }
+
     /// Starts what of Corosync and Pacemaker does not run; returns when both do. A Pacemaker that lost its
     /// Corosync is ended first: 3.0.3 lingers and was not back in the cluster after 90 s, and a machine's systemd
     /// (`Requires=corosync.service`) restarts both, too.

@@ -51,7 +51,7 @@ pub fn run(test: &Test) -> Result<bool> {
         false => None,
     };
     let report = Report::start();
-    for step in Step::ALL.into_iter().filter(|step| test.names.is_empty() || test.is_named(step.name())) {
+    for step in Step::ALL.into_iter().filter(|step| test.wants(*step)) {
         report.run(step.name(), "", || step.run());
     }
     if test.names.is_empty() {
@@ -85,6 +85,13 @@ impl Test {
                 });
             }
         });
+    }
+
+    fn wants(&self, step: Step) -> bool {
+        match self.names.is_empty() {
+            true => self.all || !step.is_long(),
+            false => self.is_named(step.name()),
+        }
     }
 
     fn is_named(&self, name: &str) -> bool {
@@ -123,7 +130,8 @@ fn is_of(name: &str, asked: &str) -> bool {
 
 fn list() -> Result<()> {
     for step in Step::ALL {
-        println!("{:<28} {}", step.name(), step.about());
+        let long = if step.is_long() { " (only with --all or by its name)" } else { "" };
+        println!("{:<28} {}{long}", step.name(), step.about());
     }
     for scenario in play::list()? {
         let roots: Vec<_> = scenario.roots.iter().map(|root| root.name()).collect();

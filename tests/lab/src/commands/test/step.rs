@@ -16,16 +16,23 @@ pub(super) enum Step {
     Format,
     Lints,
     Unit,
+    Model,
 }
 
 impl Step {
-    pub(super) const ALL: [Step; 3] = [Step::Format, Step::Lints, Step::Unit];
+    pub(super) const ALL: [Step; 4] = [Step::Format, Step::Lints, Step::Unit, Step::Model];
+
+    /// Whether it is run only with `--all`, or when it is named.
+    pub(super) fn is_long(self) -> bool {
+        self == Step::Model
+    }
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Step::Format => "fmt",
             Step::Lints => "clippy",
             Step::Unit => "unit",
+            Step::Model => "model",
         }
     }
 
@@ -34,6 +41,7 @@ impl Step {
             Step::Format => "The sources are formatted as rustfmt does it.",
             Step::Lints => "Clippy has nothing to say.",
             Step::Unit => "The release build, and all tests that need no cluster.",
+            Step::Model => "The model of the in-sync protocol, searched deeper than among the unit tests.",
         }
     }
 
@@ -55,6 +63,16 @@ impl Step {
                 workspace::build_rustha()?;
                 self.cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"])
             }
+            Step::Model => self.cargo(&[
+                "test",
+                "--quiet",
+                "--release",
+                "--test",
+                "protocol",
+                "--",
+                "--ignored",
+                "no_longer_interleaving",
+            ]),
         }
     }
 
