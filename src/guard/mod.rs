@@ -5,7 +5,7 @@ pub mod turn;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, killpg};
@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long it may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One that has shown no sign of life for this long hangs: a turn of one that works takes less.
+const SILENT: Duration = Duration::from_secs(30);
 
 /// A resource's guard on this node.
 pub struct Guard {
@@ -41,13 +44,23 @@ impl Guard {
         matches!(Turn::try_take(&self.lock), Ok(None))
     }
 
-    /// Starts it unless it is there: this program once more, with the same parameters in its environment.
+    /// Whether it shows that it works: each turn of it is a sign of life.
+    fn is_lively(&self) -> bool {
+        let sign = fs::metadata(&self.number).and_then(|metadata| metadata.modified()).ok();
+        sign.is_none_or(|sign| SystemTime::now().duration_since(sign).unwrap_or_default() < SILENT)
+    }
+
+    /// Starts it unless it is there and works: this program once more, with the same parameters in its environment.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn ensure(&self, agent: &str) -> Result<()> {
         if self.is_there() {
-            return Ok(());
+            if self.is_lively() {
+                return Ok(());
+            }
+            log::warn!("the guard hangs: it is ended, and another one is started");
+            self.end();
         }
         log::info!("starting the guard");
         exec::start_self(&["guard", agent]).context("cannot start the guard")
@@ -57,12 +70,12 @@ impl Guard {
     ///
     /// # Errors
     /// When its files cannot be written.
-    pub fn stay(&self) -> Result<Option<Turn>> {
+    pub fn stay(self) -> Result<Option<Stay>> {
         // Somebody may just be looking whether it is there.
         let Ok(turn) = Turn::take(&self.lock, Deadline::after(PAUSE * 20)) else { return Ok(None) };
-        let pid = std::process::id().to_string();
-        fs::write(&self.number, pid).with_context(|| format!("cannot write {}", self.number.display()))?;
-        Ok(Some(turn))
+        let stay = Stay { guard: self, turn };
+        stay.show_life()?;
+        Ok(Some(stay))
     }
 
     /// Ends it, with the tools that it has started; that there is none is no error.
@@ -74,6 +87,7 @@ impl Guard {
             let pid = fs::read_to_string(&self.number).ok().and_then(|text| text.trim().parse().ok());
             // It leads a process group of its own; one that is just beginning has not said its number yet.
             if let Some(pid) = pid
+                && Pid::from_raw(pid) != Pid::this()
                 && let Err(error) = killpg(Pid::from_raw(pid), signal)
             {
                 log::debug!("the guard (pid {pid}) has just ended: {error}");
@@ -82,5 +96,32 @@ impl Guard {
         }
         // It is gone, and its number with it.
         let _ = fs::remove_file(&self.number);
+    }
+}
+
+/// Ends this process, which is a guard, with all that its threads are about: another one takes over.
+pub fn leave() -> ! {
+    std::process::exit(0)
+}
+
+/// That this process is the guard.
+pub struct Stay {
+    guard: Guard,
+    turn: Turn,
+}
+
+impl Stay {
+    /// Whether it still is: with its files removed nobody finds it, and another one may have been started.
+    pub fn is_known(&self) -> bool {
+        self.turn.is_at(&self.guard.lock)
+    }
+
+    /// Shows that it works.
+    ///
+    /// # Errors
+    /// When its file cannot be written.
+    pub fn show_life(&self) -> Result<()> {
+        let number = &self.guard.number;
+        fs::write(number, std::process::id().to_string()).with_context(|| format!("cannot write {}", number.display()))
     }
 }

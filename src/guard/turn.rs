@@ -2,6 +2,7 @@
 //! process that is killed gives it back.
 
 use std::fs::{File, OpenOptions, create_dir_all};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::deadline::Deadline;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Held for as long as the value lives.
-pub struct Turn(#[expect(dead_code, reason = "its drop gives the lock back")] Flock<File>);
+pub struct Turn(Flock<File>);
 
 impl Turn {
     /// Takes it as soon as nobody else has it.
@@ -25,6 +26,12 @@ impl Turn {
         deadline
             .wait_for(PAUSE, || Self::try_take(path).transpose())
             .with_context(|| format!("another process is changing the server ({} is locked)", path.display()))?
+    }
+
+    /// Whether it is still the lock that others find at `path`: the file may have been removed, and made anew.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let of = |metadata: std::io::Result<std::fs::Metadata>| metadata.ok().map(|one| (one.dev(), one.ino()));
+        of(self.0.metadata()) == of(std::fs::metadata(path))
     }
 
     /// Takes it if nobody else has it.
@@ -57,7 +64,11 @@ mod tests {
         let first = Turn::try_take(&path).expect("lockable").expect("free");
         assert!(Turn::try_take(&path).expect("lockable").is_none());
         assert!(Turn::take(&path, Deadline::after(Duration::from_millis(20))).is_err());
-        drop(first);
+        assert!(first.is_at(&path));
+        std::fs::remove_file(&path).expect("removed");
+        let another = Turn::try_take(&path).expect("lockable").expect("free");
+        assert!(!first.is_at(&path) && another.is_at(&path));
+        drop((first, another));
         assert!(Turn::try_take(&path).expect("lockable").is_some());
         std::fs::remove_file(path).expect("removed");
     }

@@ -85,16 +85,28 @@ impl Cluster {
         Ok(view)
     }
 
-    /// What the configuration says that Pacemaker keeps on the disk: all that there is while it does not run. Without the
-    /// status of anything.
+    /// Whether the operator, and not Pacemaker, had the resource on this node when the stack was stopped: by the
+    /// configuration that Pacemaker keeps on the disk, which is all that there is while it does not run. Also one that was
+    /// taken out of the configuration: it would have been stopped, had it been managed.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn view_of_disk(&self, deadline: Deadline) -> Result<View> {
+    pub fn was_left_alone(&self, deadline: Deadline) -> Result<bool> {
         let file = format!("CIB_file={CIB}");
-        let args = [&file, "crm_mon", "--one-shot", "--inactive", "--output-as=xml"];
-        let xml = exec::run("env", &args, None, deadline)?.success()?;
-        parse::view(&xml, &self.resource).context("cannot read what crm_mon says of the configuration on the disk")
+        let ask = |args: &[&str]| exec::run("env", &[&[file.as_str()], args].concat(), None, deadline)?.success();
+        let xml = ask(&["crm_mon", "--one-shot", "--inactive", "--output-as=xml"])?;
+        let view = parse::view(&xml, &self.resource);
+        let view = view.context("cannot read what crm_mon says of the configuration on the disk")?;
+        // crm_mon shows the maintenance of a node only where there is a status of it.
+        let nodes = parse::nodes_with(&ask(&["cibadmin", "--query", "--scope", "nodes"])?, "maintenance")?;
+        Ok(!view.is_configured || view.is_left_alone_on(&self.node) || nodes.contains(&self.node))
+    }
+
+    /// Whether this node's controller says nothing until the deadline. That it cannot be reached at all is an answer: its
+    /// process is looked after elsewhere.
+    pub fn is_controller_silent(&self, deadline: Deadline) -> bool {
+        // crmadmin's ping would leave a line in Pacemaker's log each time.
+        exec::run("crm_node", &["--quorum"], None, deadline).is_err() && deadline.is_over()
     }
 
     /// Reports that this resource's instance on this node has failed: Pacemaker recovers it at once, as after a failed

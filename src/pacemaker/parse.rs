@@ -1,6 +1,6 @@
 //! What Pacemaker's tools print -> values. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use quick_xml::Reader;
@@ -11,8 +11,14 @@ use quick_xml::events::{BytesStart, Event};
 pub struct View {
     /// This partition may act.
     pub quorate: bool,
-    /// The cluster's maintenance mode, or the resource's, is on, or the resource is unmanaged.
-    pub unmanaged: bool,
+    /// The configuration has this resource.
+    pub is_configured: bool,
+    /// The cluster's maintenance mode is on.
+    pub maintenance: bool,
+    /// Nodes on which the resource is left alone: its instance there is not managed, or the node is in maintenance.
+    pub left_alone: BTreeSet<String>,
+    /// An instance that runs nowhere is not managed: so is the resource, where none runs.
+    pub is_idle_left_alone: bool,
     /// Nodes that are members of the cluster.
     pub online: Vec<String>,
     /// Nodes that are provably not in any part of the cluster: they left cleanly, or were fenced.
@@ -51,6 +57,12 @@ impl View {
         self.configured.saturating_sub(self.gone.len()) / 2 + 1
     }
 
+    /// Whether an operator, and not Pacemaker, has the resource on this node now.
+    pub fn is_left_alone_on(&self, node: &str) -> bool {
+        let is_idle = !self.instances.contains_key(node);
+        self.maintenance || self.left_alone.contains(node) || (is_idle && self.is_idle_left_alone)
+    }
+
     /// Why nothing can be written that the whole cluster has to agree with, if it cannot.
     pub fn lacks_majority(&self) -> Option<String> {
         if !self.quorate {
@@ -84,6 +96,7 @@ pub fn view(xml: &str, resource: &str) -> Result<View> {
     let mut section = Section::Other;
     let mut current = String::new();
     let mut role = None;
+    let mut is_managed = true;
     let mut is_complete = false;
     loop {
         let event = reader.read_event().context("it is not XML")?;
@@ -110,13 +123,16 @@ pub fn view(xml: &str, resource: &str) -> Result<View> {
             (Section::Other, "node_attributes") if is_open => section = Section::Attributes,
             (Section::Other, "current_dc") => view.quorate = get("with_quorum") == "true",
             (Section::Other, "cluster_options") => {
-                view.unmanaged |= get("maintenance-mode") == "true";
+                view.maintenance |= get("maintenance-mode") == "true";
                 // Called fencing-enabled from 3.0.3 on.
                 view.fencing = get("stonith-enabled") == "true" || get("fencing-enabled") == "true";
             }
             (Section::Nodes, "node") => {
                 view.configured += 1;
                 let is = |name: &str| get(name) == "true";
+                if is("maintenance") {
+                    view.left_alone.insert(get("name").to_string());
+                }
                 if is("online") {
                     view.online.push(get("name").to_string());
                     if is("shutdown") {
@@ -127,11 +143,16 @@ pub fn view(xml: &str, resource: &str) -> Result<View> {
                 }
             }
             (Section::Resources, "resource") if is_instance(get("id"), resource) => {
-                view.unmanaged |= get("managed") == "false" || get("maintenance") == "true";
+                view.is_configured = true;
+                is_managed = get("managed") != "false" && get("maintenance") != "true";
+                view.is_idle_left_alone |= !is_managed && get("nodes_running_on") == "0";
                 role = parse_role(get("role")).filter(|_| is_open && get("orphaned") != "true");
             }
             (Section::Resources, "node") => {
                 if let Some(role) = role {
+                    if !is_managed {
+                        view.left_alone.insert(get("name").to_string());
+                    }
                     view.instances.insert(get("name").to_string(), role);
                 }
             }
@@ -209,7 +230,12 @@ pub fn admin_epoch(xml: &str) -> Option<u64> {
     }
 }
 
-/// Reads `cibadmin --query --scope nodes`: the names of the nodes that have this permanent attribute.
+/// What Pacemaker takes for true (crm_str_to_boolean).
+fn is_true(value: &str) -> bool {
+    ["true", "on", "yes", "y", "1"].iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
+/// Reads `cibadmin --query --scope nodes`: the names of the nodes of which this permanent attribute is true.
 ///
 /// # Errors
 /// When the text is not XML.
@@ -223,7 +249,7 @@ pub fn nodes_with(xml: &str, attribute: &str) -> Result<Vec<String>> {
                 match element.name().as_ref() {
                     "node" => node = attributes.remove("uname").unwrap_or_default(),
                     "nvpair" if attributes.get("name").is_some_and(|name| name == attribute) => {
-                        found.push(node.clone())
+                        found.extend(attributes.get("value").filter(|value| is_true(value)).map(|_| node.clone()));
                     }
                     _ => {}
                 }
@@ -263,7 +289,7 @@ mod tests {
     fn the_promoted_node_and_the_replicas_are_read_from_every_version() {
         for xml in [V2, V3] {
             let view = view(xml, "p_db").expect("readable");
-            assert!(view.quorate && !view.unmanaged);
+            assert!(view.quorate && view.is_configured && !view.is_left_alone_on("db1"));
             assert_eq!(view.online, ["db1", "db2", "db3"]);
             assert_eq!(view.promoted().len(), 1);
             assert_eq!(view.instances.len(), 3);
@@ -304,6 +330,34 @@ mod tests {
                    <nvpair id=\"x\" name=\"p_db-left\" value=\"1\"/></instance_attributes></node></nodes>";
         assert_eq!(nodes_with(xml, "p_db-left").expect("XML"), ["db2"]);
         assert!(nodes_with(xml, "p_other-left").expect("XML").is_empty());
+        let off = xml.replace("value=\"1\"", "value=\"off\"");
+        assert!(nodes_with(&off, "p_db-left").expect("XML").is_empty());
+    }
+
+    /// V3 with the first `this` after `place` replaced by `that`.
+    fn changed(place: &str, this: &str, that: &str) -> View {
+        let (head, tail) = V3.split_once(place).expect("it is there");
+        view(&format!("{head}{place}{}", tail.replacen(this, that, 1)), "p_db").expect("readable")
+    }
+
+    #[test]
+    fn one_instance_that_is_left_alone_leaves_the_others_to_pacemaker() {
+        let promoted = view(V3, "p_db").expect("readable").promoted()[0].to_string();
+        let other = ["db1", "db2", "db3"].into_iter().find(|name| *name != promoted).expect("one");
+        let node = format!("<node name=\"{promoted}\"");
+        let of_node = changed(&node, "maintenance=\"false\"", "maintenance=\"true\"");
+        assert!(of_node.is_left_alone_on(&promoted) && !of_node.is_left_alone_on(other));
+        let of_instance = changed("role=\"Promoted\"", "managed=\"true\"", "managed=\"false\"");
+        assert!(of_instance.is_left_alone_on(&promoted) && !of_instance.is_left_alone_on(other));
+    }
+
+    #[test]
+    fn a_resource_that_runs_nowhere_is_left_alone_as_a_whole() {
+        let xml = "<pacemaker-result><resources><clone id=\"c_db\"><resource id=\"p_db:0\" role=\"Stopped\" \
+                   managed=\"false\" nodes_running_on=\"0\"/></clone></resources></pacemaker-result>";
+        let view = super::view(xml, "p_db").expect("readable");
+        assert!(view.is_configured && view.is_left_alone_on("db1"));
+        assert!(!super::view(xml, "p_other").expect("readable").is_configured);
     }
 
     #[test]

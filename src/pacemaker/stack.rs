@@ -41,7 +41,8 @@ pub fn look() -> Stack {
 
 fn judge(running: &[String]) -> Stack {
     let lives = |name: &str| running.iter().any(|found| found == name);
-    if lives(REMOTE) {
+    // Beside a whole stack it belongs to a bundle, and says nothing of this node.
+    if lives(REMOTE) && !lives(COROSYNC) && !lives(MASTER) {
         return Stack::default();
     }
     let parts = [(COROSYNC, "corosync"), (CONTROLLER, "pacemaker-controld"), (EXECUTOR, "pacemaker-execd")];
@@ -49,11 +50,20 @@ fn judge(running: &[String]) -> Stack {
     Stack { missing, is_master_missing: !lives(MASTER) }
 }
 
-/// The names of all processes that run and are not stopped.
+/// The names of all processes that run and are not stopped, but for those in containers on this machine.
 fn running() -> Vec<String> {
     let processes = fs::read_dir("/proc").into_iter().flatten();
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)).collect()
+    let own = namespace("self");
+    let named = pids.filter_map(|pid| Some((pid, parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?)));
+    let parts = [COROSYNC, MASTER, CONTROLLER, EXECUTOR, REMOTE];
+    let of_stack = named.filter(|(_, name)| parts.contains(&name.as_str()));
+    of_stack.filter(|(pid, _)| namespace(&pid.to_string()) == own).map(|(_, name)| name).collect()
+}
+
+/// What tells the processes of a container from those of its host.
+fn namespace(process: &str) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{process}/ns/pid")).ok()
 }
 
 /// The name of a process that is neither stopped nor over (proc(5), stat).
@@ -102,6 +112,7 @@ mod tests {
         let headless = judge(&names(&whole.replace("pacemakerd", "")));
         assert!(!headless.is_gone() && headless.trouble().is_some_and(|why| why.starts_with("pacemakerd")));
         assert_eq!(judge(&names("pacemaker-remot")).trouble(), None, "a remote node has nothing else");
+        assert!(judge(&names("pacemaker-remot corosync pacemakerd")).is_gone(), "a bundle on a node in trouble");
     }
 
     #[test]

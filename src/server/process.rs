@@ -244,9 +244,9 @@ fn open_log(log: &Path) -> Result<File> {
     file.with_context(|| format!("cannot write the server's error log {}", log.display()))
 }
 
-/// The last line of a server's log, for a server that ended by itself or was killed.
-pub fn last_words(log: &Path) -> Option<String> {
-    parse_last_line(&read_end(log, 0)?)
+/// The last error that the server of this process has logged.
+pub fn last_error(log: &Path, pid: i32) -> Option<String> {
+    parse_last_error(parse_own_words(&read_end(log, 0)?, pid))
 }
 
 /// The end of a log, from `offset` on if that is not too far back.

@@ -41,7 +41,20 @@ pub fn close(node: &Node, session: &mut Session, deadline: Deadline) -> Result<(
         bail!("the server is still open for writes after it was closed");
     }
     log::info!("closed for writes, ended {} clients", end_clients(session)?);
+    // Also one that was locked by a closing that did not come to its end.
+    let_in(session)?;
     semisync::source_off(session).map(drop)
+}
+
+/// Lets clients and replicas in again, where the server can lock them out.
+///
+/// # Errors
+/// When the server does not do so.
+pub fn let_in(session: &mut Session) -> Result<()> {
+    match session.dialect().lock_out() {
+        Some((_, unlock)) => session.execute("let clients and replicas in", unlock),
+        None => Ok(()),
+    }
 }
 
 /// Closes it, unless something is in the way for that long.
@@ -58,14 +71,14 @@ fn is_closed_within(session: &mut Session, patience: Duration) -> Result<bool> {
 fn release_and_close(node: &Node, session: &mut Session, deadline: Deadline) -> Result<()> {
     log::warn!("commits wait for acknowledgements: their clients are ended without one, and then they are released");
     match session.dialect().lock_out() {
-        Some((lock, unlock)) => {
+        Some((lock, _)) => {
             session.execute("lock clients out", lock)?;
             end_clients(session)?;
             // Those that are privileged are not locked out, but ended by now, and what they begin anew waits for nothing:
             // the server is closed before that.
             semisync::source_off(session)?;
             let closed = close_while_ending(node, session, deadline);
-            session.execute("let the replicas in again", unlock)?;
+            let_in(session)?;
             closed
         }
         // While MariaDB's SET read_only waits it lets no new commit begin.

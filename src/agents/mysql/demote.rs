@@ -105,10 +105,13 @@ fn closed_by_its_end(node: &Node) -> Outcome {
 
 /// A daemon that cannot be asked cannot be closed, and would go on acknowledging: it is ended, and then it is closed. By
 /// SIGKILL: a shutdown may let commits go that wait for their acknowledgement (objection 8).
-fn kill(node: &Node, daemon: Daemon, why: &str) -> Outcome {
+///
+/// # Errors
+/// When it does not end, or its mark cannot be removed.
+pub fn kill(node: &Node, daemon: Daemon, why: &str) -> Outcome {
     log::warn!("the server (pid {}) {why} and cannot be closed for writes: killed", daemon.pid);
     daemon.signal(Signal::SIGKILL);
-    if !daemon.wait_end(node.deadline) {
+    if !daemon.wait_end(Deadline::after(KILL).max(node.deadline)) {
         anyhow::bail!("the server (pid {}) {why} and does not end by SIGKILL", daemon.pid);
     }
     closed_by_its_end(node)

@@ -10,8 +10,10 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc;
+use std::thread::Scope;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -22,8 +24,8 @@ use super::node::Node;
 use super::replicate;
 use crate::deadline::Deadline;
 use crate::exec;
-use crate::guard::Guard;
 use crate::guard::turn::Turn;
+use crate::guard::{self, Guard, Stay};
 use crate::ocf::env::Invocation;
 use crate::pacemaker::Cluster;
 use crate::server::client::{Session, Unavailable};
@@ -48,33 +50,49 @@ const GOOD_BYE: Duration = Duration::from_secs(3);
 /// # Errors
 /// When it cannot find out what to guard.
 pub fn run(call: &Invocation, order: Option<&str>) -> Result<()> {
-    let Some(_stay) = Guard::of(&call.run_dir, &call.resource).stay()? else {
-        return order.map_or(Ok(()), |_| exec::answer_and_detach("another guard is there"));
+    let answer = |word: &str| order.map_or(Ok(()), |_| exec::answer_and_detach(word));
+    let (stay, mut node) = match (Guard::of(&call.run_dir, &call.resource).stay(), Node::gather(call, TURN)) {
+        (Ok(Some(stay)), Ok(node)) => (stay, node),
+        (Ok(None), _) => return answer("another guard is there"),
+        (Err(error), _) | (_, Err(error)) => {
+            answer(&format!("{error:#}"))?;
+            return Err(error);
+        }
     };
-    let mut node = Node::gather(call, TURN)?;
-    let child = order.map(|order| launch::carry_out(&node, order)).transpose()?;
+    let mut child = order.map(|order| launch::carry_out(&node, order)).transpose()?;
     let daemon = match &child {
         Some(child) => i32::try_from(child.id()).ok().and_then(Daemon::of),
         None => node.daemon(),
     };
-    let Some(daemon) = daemon else { return Ok(()) };
+    let Some(daemon) = daemon else {
+        if let Some(child) = &mut child {
+            ending::note(&node, child.id(), child.wait().ok(), false);
+        }
+        return Ok(());
+    };
+    let seen = &watch::Seen::default();
     std::thread::scope(|scope| {
-        let in_background = |what: fn(&Invocation, Daemon) -> Result<()>| {
-            scope.spawn(move || what(call, daemon).unwrap_or_else(|error| log::error!("{error:#}")));
-        };
-        in_background(watch::life);
-        in_background(watch::cluster);
+        in_background(scope, move || watch::life(call, daemon));
+        in_background(scope, move || watch::cluster(call, daemon, seen));
+        in_background(scope, move || watch::controller(call, daemon, seen));
         let (ends, ended) = mpsc::channel();
-        scope.spawn(move || {
-            let reported = watch::end(call, daemon, child, &ends);
-            reported.unwrap_or_else(|error| log::error!("{error:#}"));
-        });
-        take_turns(&mut node, daemon, &ended)
+        in_background(scope, move || watch::end(call, daemon, child, seen, &ends));
+        take_turns(&mut node, daemon, &stay, &ended)
     })
 }
 
+/// Does something in a thread of its own. A guard that lost one would be taken for a whole one: it ends, and the next monitor
+/// starts another.
+fn in_background<'scope>(scope: &'scope Scope<'scope, '_>, what: impl FnOnce() -> Result<()> + Send + 'scope) {
+    scope.spawn(move || match catch_unwind(AssertUnwindSafe(what)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => log::error!("{error:#}"),
+        Err(_) => guard::leave(),
+    });
+}
+
 /// Takes turn after turn until the server has ended.
-fn take_turns(node: &mut Node, daemon: Daemon, ended: &mpsc::Receiver<()>) -> Result<()> {
+fn take_turns(node: &mut Node, daemon: Daemon, stay: &Stay, ended: &mpsc::Receiver<()>) -> Result<()> {
     let mut primary = primary::Memory::default();
     let mut replica = replica::Memory::default();
     let mut last_trouble = String::new();
@@ -86,10 +104,20 @@ fn take_turns(node: &mut Node, daemon: Daemon, ended: &mpsc::Receiver<()>) -> Re
     }
     loop {
         node.renew(TURN);
-        let pause = match Turn::try_take(&node.turn_file())? {
-            None => Ok(BUSY),
-            Some(_turn) if node.is_marked(daemon) => primary::turn(node, &mut primary),
-            Some(_turn) => {
+        if !stay.is_known() {
+            log::warn!("the files of this guard were removed: it ends, and the next monitor starts another");
+            guard::leave();
+        }
+        let turn = stay.show_life().and_then(|()| match daemon.is_stopped() {
+            // It answers nobody, and who has to act on it shall not wait for this guard.
+            true => Ok(None),
+            false => Turn::try_take(&node.turn_file()),
+        });
+        let pause = match turn {
+            Err(error) => Err(error),
+            Ok(None) => Ok(BUSY),
+            Ok(Some(_turn)) if node.is_marked(daemon) => primary::turn(node, &mut primary),
+            Ok(Some(_turn)) => {
                 primary = primary::Memory::default();
                 replica::turn(node, &mut replica)
             }
@@ -125,7 +153,7 @@ pub fn end(node: &Node) {
 
 /// How the server ended, in one sentence.
 pub fn describe_end(node: &Node) -> String {
-    ending::describe(node, &ending::read(node).unwrap_or_else(|| "is not running".into()))
+    format!("the server {}", ending::read(node).unwrap_or_else(|| "is not running".into()))
 }
 
 /// The name under which instances tell each other what they need for the in-sync set.

@@ -10,7 +10,7 @@ use super::decide::role::{Role, Stray, decide_role, decide_stray, is_probed_as_p
 use super::node::Node;
 use super::publish::{Standing, publish};
 use super::{closing, guard, memo, promote, review};
-use crate::ocf::exit::{ExitCode, OcfError, Outcome};
+use crate::ocf::exit::{ExitCode, OcfError, Outcome, describe};
 use crate::pacemaker::{Score, stack};
 use crate::server::client::{Session, Unavailable};
 use crate::server::process::Daemon;
@@ -50,25 +50,33 @@ pub fn monitor(node: &Node, kind: Kind) -> Outcome {
         guard::ensure(node);
     }
     match observe(node, daemon, kind) {
+        Err(error) if is_degraded(&error) => Err(error),
         Err(error) if !kind.is_probe => {
             // Said now: without the score Pacemaker acts at once, and ends this call if it has not returned by then.
             log::error!("{error:#}");
             withdraw(node);
             Err(error)
         }
-        Ok(code) if !kind.is_probe => Ok(with_stack(node, code)),
+        Ok(code) if !kind.is_probe => with_stack(node, code),
         outcome => outcome,
     }
 }
 
+/// It works, and the operator is told what for how long. Not in the log each time: `crm_mon` shows the reason.
+fn degraded(is_promoted: bool, why: impl Into<String>) -> Outcome {
+    let code = if is_promoted { ExitCode::DegradedPromoted } else { ExitCode::Degraded };
+    Err(OcfError::new(code, why).into())
+}
+
+fn is_degraded(error: &anyhow::Error) -> bool {
+    matches!(describe(error).code, ExitCode::Degraded | ExitCode::DegradedPromoted)
+}
+
 /// An instance on a node whose cluster stack is not whole is degraded.
-fn with_stack(node: &Node, code: ExitCode) -> ExitCode {
-    let Some(trouble) = stack::noted(&node.run_dir, &node.resource) else { return code };
-    log::warn!("degraded: {trouble}");
-    match code {
-        ExitCode::Success => ExitCode::Degraded,
-        ExitCode::RunningPromoted => ExitCode::DegradedPromoted,
-        other => other,
+fn with_stack(node: &Node, code: ExitCode) -> Outcome {
+    match stack::noted(&node.run_dir, &node.resource) {
+        Some(trouble) => degraded(code == ExitCode::RunningPromoted, trouble),
+        None => Ok(code),
     }
 }
 
@@ -82,13 +90,13 @@ fn observe(node: &Node, daemon: Daemon, kind: Kind) -> Outcome {
         }
         // A wrong password is the agent's trouble and not the server's: to restart it would mend nothing.
         Err(denied @ Unavailable::Denied(_)) => {
-            log::error!("the server lives, but its state is unknown: {denied}");
-            return Ok(match (is_marked, kind.is_probe) {
-                (true, true) => ExitCode::RunningPromoted,
-                (true, false) => ExitCode::DegradedPromoted,
-                (false, true) => ExitCode::Success,
-                (false, false) => ExitCode::Degraded,
-            });
+            let why = format!("the server lives, but its state is unknown: {denied}");
+            log::error!("{why}");
+            return match (kind.is_probe, is_marked) {
+                (true, true) => Ok(ExitCode::RunningPromoted),
+                (true, false) => Ok(ExitCode::Success),
+                (false, _) => degraded(is_marked, why),
+            };
         }
         Err(other) => return Err(OcfError::generic(other.to_string()).into()),
     };
@@ -126,7 +134,15 @@ pub fn ask(node: &Node, daemon: Daemon) -> Result<Session, Unavailable> {
 fn probe(node: &Node, role: Role) -> Outcome {
     match role {
         Role::Primary => {
-            tell(node, &Standing::primary(guard::read_state(node).as_ref()));
+            // Not after another one was promoted, while this node's stack was away: that one's score must be the higher.
+            let me = node.cluster.as_ref().map(|cluster| &cluster.node);
+            match node.record() {
+                Ok(record) if record.as_ref().map(|record| &record.primary) == me => {
+                    tell(node, &Standing::primary(guard::read_state(node).as_ref()));
+                }
+                Ok(_) => log::error!("open for writes, but the last promotion on record is another one's"),
+                Err(error) => log::error!("{error:#}"),
+            }
             Ok(ExitCode::RunningPromoted)
         }
         Role::Strayed => probe_strayed(node),
@@ -173,16 +189,15 @@ fn primary(node: &Node) -> Outcome {
     };
     let has_others = node.clone_max.is_some_and(|most| most > 1);
     if let Some(trouble) = &kept.trouble {
-        log::warn!("degraded: writes wait: {trouble}");
-        return Ok(ExitCode::DegradedPromoted);
+        return degraded(true, format!("writes wait: {trouble}"));
     }
     let is_short = has_others && kept.sync.acks < wanted.acks;
     if !is_short {
         // It is there only while less is promised; that it is not is the usual case.
         let _ = fs::remove_file(short_file(node));
     } else if review::since(&short_file(node)) >= TRANSIENT {
-        log::warn!("degraded: each write is on {} replicas, and not on {}", kept.sync.acks, wanted.acks);
-        return Ok(ExitCode::DegradedPromoted);
+        let why = format!("each write is on {} replicas, and not on {}", kept.sync.acks, wanted.acks);
+        return degraded(true, why);
     }
     Ok(ExitCode::RunningPromoted)
 }
@@ -199,6 +214,7 @@ fn closed_file(node: &Node) -> PathBuf {
 
 fn closed_primary(node: &Node) -> Outcome {
     let status = "primary, but somebody closed it for writes (read_only): SET GLOBAL read_only=0 opens it";
+    memo::forget(node);
     tell(node, &Standing { status: status.into(), ..Standing::primary(None) });
     let closed_for = review::since(&closed_file(node));
     if node.config.read_only_timeout.is_some_and(|timeout| closed_for >= timeout) {
@@ -206,20 +222,20 @@ fn closed_primary(node: &Node) -> Outcome {
         let reason = format!("somebody closed the primary for writes (read_only) {} s ago", closed_for.as_secs());
         return Err(OcfError::new(ExitCode::FailedPromoted, reason).into());
     }
-    Ok(ExitCode::DegradedPromoted)
+    degraded(true, "somebody closed it for writes (read_only): SET GLOBAL read_only=0 opens it")
 }
 
 fn replica(node: &Node, session: &mut Session) -> Outcome {
-    if node.trouble.is_some() {
+    if let Some(trouble) = &node.trouble {
         // Nothing is changed about its replication by parameters that are wrong.
-        return Ok(ExitCode::Degraded);
+        return degraded(false, &trouble.reason);
     }
     let Ok(_turn) = node.await_turn(node.deadline.at_most(TURN)) else {
         log::info!("another action or the guard is at work: looked at by the next monitor");
         return Ok(ExitCode::Success);
     };
     match review::review(node, session) {
-        Ok(Standing { score: Some(Score::Never), .. }) => Ok(ExitCode::Degraded),
+        Ok(Standing { score: Some(Score::Never), status, .. }) => degraded(false, status),
         Ok(_) => Ok(ExitCode::Success),
         Err(error) => {
             // The cluster's trouble is no failure of the server; its own is one, and shows again here.
@@ -238,7 +254,7 @@ fn strayed(node: &Node, session: &mut Session, daemon: Daemon) -> Outcome {
     let me = node.cluster.as_ref().map_or("", |cluster| cluster.node.as_str());
     let record = node.record()?;
     let last_primary = record.as_ref().map(|record| record.primary.as_str());
-    match decide_stray(me, &view.promoted(), last_primary, view.unmanaged) {
+    match decide_stray(me, &view.promoted(), last_primary, view.is_left_alone_on(me)) {
         Stray::Adopt => {
             log::warn!("the primary was opened for writes before this agent was in charge: it is taken over as it is");
             if let Err(error) = promote::adopt(node, session, daemon) {
@@ -261,10 +277,15 @@ fn strayed(node: &Node, session: &mut Session, daemon: Daemon) -> Outcome {
 
 /// A server that has ended or hangs must not be promoted again where it stands: without its score the cluster promotes
 /// another in the same transition in which it recovers this one.
+///
+/// While the operator has the resource its score stays: nobody is promoted then, and who takes it back finds it.
 fn withdraw(node: &Node) {
-    if let Some(cluster) = &node.cluster
-        && let Err(error) = cluster.withdraw_score(node.deadline)
-    {
+    memo::forget(node);
+    let Some(cluster) = &node.cluster else { return };
+    if cluster.view(node.deadline).is_ok_and(|view| view.is_left_alone_on(&cluster.node)) {
+        return;
+    }
+    if let Err(error) = cluster.withdraw_score(node.deadline) {
         log::warn!("cannot withdraw the promotion score: {error:#}");
     }
 }

@@ -67,17 +67,11 @@ impl Node {
             Some(meta) => Some(Cluster::of(&call.resource, meta.node.as_deref(), deadline)?),
             None => None,
         };
-        let mut logins = Vec::new();
-        match config.credentials.as_deref().map(read_credentials) {
-            Some(Ok(login)) => logins.push(login),
-            Some(Err(error)) => trouble = trouble.or(Some(OcfError::new(ExitCode::Args, format!("{error:#}")))),
-            None => {}
-        }
-        logins.push(Login { user: "root".into(), password: None });
-        logins.extend(config.fallback_logins.iter().cloned());
+        let (access, refused) = find_access(&config, &layout);
+        trouble = trouble.or(refused);
         Ok(Self {
             resource: call.resource.clone(),
-            access: Access { socket: layout.socket.clone(), logins },
+            access,
             clone_max: call.cluster.as_ref().and_then(|meta| meta.clone_max),
             run_dir: call.run_dir.clone(),
             config,
@@ -89,8 +83,9 @@ impl Node {
         })
     }
 
-    /// Gives it that much time again: for a process that goes on.
+    /// Gives it that much time again: for a process that goes on, while the credentials file may change.
     pub fn renew(&mut self, time: Duration) {
+        self.access = find_access(&self.config, &self.layout).0;
         self.last_word = Deadline::after(time.saturating_sub(reserve(time) / 2));
         self.deadline = Deadline::after(time.saturating_sub(reserve(time)));
     }
@@ -219,7 +214,12 @@ impl Node {
     /// When it is not its turn by the deadline.
     pub fn await_turn(&self, deadline: Deadline) -> Result<Turn> {
         let file = self.turn_file();
-        Turn::take(&file, deadline.at_most(GUARD)).or_else(|_| {
+        let patience = deadline.at_most(GUARD);
+        Turn::take(&file, patience).or_else(|error| {
+            if patience == deadline {
+                // Who has it may still be working.
+                return Err(error);
+            }
             // Its guard has long given it back, unless it hangs; the next monitor starts another.
             Guard::of(&self.run_dir, &self.resource).end();
             Turn::take(&file, deadline)
@@ -244,6 +244,11 @@ impl Node {
         }
     }
 
+    /// The lock of a start that is under way: it says itself what has become of it.
+    pub fn starting_file(&self) -> PathBuf {
+        self.run_dir.join(format!("rustha-{}.starting", self.resource))
+    }
+
     /// The file that is locked by whose turn it is.
     pub fn turn_file(&self) -> PathBuf {
         self.run_dir.join(format!("rustha-{}.turn", self.resource))
@@ -262,6 +267,15 @@ impl Node {
             tls: self.config.tls.clone(),
         }
     }
+}
+
+/// How the server is reached, and what is wrong with the credentials file if something is.
+fn find_access(config: &Config, layout: &Layout) -> (Access, Option<OcfError>) {
+    let read = config.credentials.as_deref().map(read_credentials).transpose();
+    let refused = read.as_ref().err().map(|error| OcfError::new(ExitCode::Args, format!("{error:#}")));
+    let root = Login { user: "root".into(), password: None };
+    let logins = read.ok().flatten().into_iter().chain([root]).chain(config.fallback_logins.iter().cloned());
+    (Access { socket: layout.socket.clone(), logins: logins.collect() }, refused)
 }
 
 /// A name for a life that was never used before on this node.

@@ -268,8 +268,8 @@ impl Config {
             semi_sync: read_semi_sync(&mut reader),
             prefers_availability: reader.choice("durability") == "available",
             read_only_timeout: reader.time_or_never("read_only_timeout"),
-            hang_timeout: reader.time_or_never("hang_timeout"),
-            stack_timeout: reader.time_or_never("stack_timeout"),
+            hang_timeout: read_patience(&mut reader, "hang_timeout"),
+            stack_timeout: read_patience(&mut reader, "stack_timeout"),
         };
         reader.boolean("evict_outdated_slaves");
         (config, reader.finish().err())
@@ -308,6 +308,16 @@ fn read_semi_sync(reader: &mut Reader<'_>) -> Option<SemiSync> {
     }
     let semi_sync = SemiSync { acks: u32::try_from(acks).unwrap_or(1), degrade };
     (reader.choice("semi_sync") == "managed").then_some(semi_sync)
+}
+
+/// A time of the guard's: it looks once a second, and one answer that is late shall not be a failure.
+fn read_patience(reader: &mut Reader<'_>, name: &'static str) -> Option<Duration> {
+    const SHORTEST: Duration = Duration::from_secs(3);
+    let time = reader.time_or_never(name);
+    if time.is_some_and(|time| time < SHORTEST) {
+        reader.wrong(format!("{name} must be {} s or more, or off", SHORTEST.as_secs()));
+    }
+    time
 }
 
 fn read_additional(reader: &mut Reader<'_>) -> Vec<String> {

@@ -75,6 +75,7 @@ fn run(node: &Node) -> Outcome {
         }
     }
     // Last: no line before this one lets a client write (invariant 2).
+    super::closing::let_in(&mut session)?;
     let open = session.dialect().open_for_writes();
     session.execute("open the server for writes", open)?;
     log::info!("promoted: open for writes");

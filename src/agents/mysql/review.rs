@@ -48,7 +48,7 @@ pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
         let _ = fs::remove_file(unled_file(node));
     }
     let standing = match primary {
-        _ if view.unmanaged => return Ok(Standing::stopped()),
+        _ if view.is_left_alone_on(&cluster.node) => return Ok(Standing::stopped()),
         Some(primary) => match is_on_record(node, &primary) {
             Ok(true) => with_primary(node, session, &view, &primary),
             Ok(false) => {

@@ -12,6 +12,7 @@ use super::lasting::CleanEnd;
 use super::node::Node;
 use super::review::review;
 use super::{closing, create, guard};
+use crate::guard::turn::Turn;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::server::client::{Session, Unavailable};
 use crate::server::dialect::Dialect;
@@ -66,6 +67,8 @@ fn launch(node: &Node) -> Result<Session> {
     create::ensure_database(node, &binary, &user, dialect)?;
     prepare(node, &user)?;
     let ended = node.lasting().take_clean_end()?;
+    // Its guard does not report a server that ends while it starts: this action does.
+    let _starting = Turn::take(&node.starting_file(), node.deadline)?;
     let mut args = Vec::new();
     if let Some(config) = &node.layout.config {
         args.push(format!("--defaults-file={}", config.display()));
@@ -87,6 +90,8 @@ fn launch(node: &Node) -> Result<Session> {
         Starting::launch(&binary, &args, &node.layout.log)?
     };
     let mut session = await_answer(node, &mut starting)?;
+    // Its guard has marked it as soon as it was there; without a cluster there is none.
+    node.instance()?;
     go_on_living(node, &mut session, starting.daemon(), ended)?;
     refuse_missing_plugin(node, &mut session)?;
     if session.state()?.is_writable() {

@@ -5,19 +5,26 @@
 //! to 3.0.3), and the start of a server that was killed takes as long as its recovery.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 
+use super::super::memo;
 use super::super::node::Node;
 use crate::exec::describe_status;
+use crate::guard::turn::Turn;
 use crate::pacemaker::{Cluster, View};
-use crate::server::process::{Daemon, last_words};
+use crate::server::process::{Daemon, last_error};
 
 /// How long it is waited for another promotion before the failure is reported.
 const SUCCESSION: Duration = Duration::from_secs(5);
+
+/// How soon a cluster that did not answer is asked or told again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// How often it is looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -38,12 +45,14 @@ pub fn forget(node: &Node) {
     let _ = fs::remove_file(file(node));
 }
 
-/// Notes how the server ended; in words.
-pub fn note(node: &Node, status: Option<ExitStatus>, killed_for_memory: bool) -> String {
+/// Notes how the server ended; in words. `killed_for_memory`: whether the kernel ended some process just then.
+pub fn note(node: &Node, pid: u32, status: Option<ExitStatus>, killed_for_memory: bool) -> String {
     let mut how = status.map_or_else(|| "ended".into(), describe_status);
-    if killed_for_memory {
+    if killed_for_memory && status.is_none_or(|status| status.signal() == Some(Signal::SIGKILL as i32)) {
         how += " (the kernel ended a process for want of memory at that time)";
     }
+    let error = i32::try_from(pid).ok().and_then(|pid| last_error(&node.layout.log, pid));
+    how += &error.map(|error| format!("; its last error: {error}")).unwrap_or_default();
     let path = file(node);
     let draft = path.with_extension("ended.draft");
     if let Err(error) = fs::write(&draft, &how).and_then(|()| fs::rename(&draft, &path)) {
@@ -61,35 +70,43 @@ fn parse_vmstat(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// What a dead server leaves to be said, in one sentence.
-pub fn describe(node: &Node, how: &str) -> String {
-    let words = last_words(&node.layout.log).map(|line| format!("; its log ends with: {line}"));
-    format!("the server {how}{}", words.unwrap_or_default())
-}
-
-/// Tells the cluster that the server failed. Nothing is told while the resource is not managed: the operator has it.
+/// Tells the cluster that the server failed. Nothing is told while the resource is not managed: the operator has it; nor
+/// of a server that ends while it starts: `start` fails with the reason.
 ///
 /// # Errors
-/// When the cluster cannot be asked or told: then the next monitor does.
+/// When the cluster cannot be asked or told until the deadline: then the next monitor does.
 pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
     let Some(cluster) = &node.cluster else { return Ok(()) };
-    let was_primary = node.is_marked(daemon);
-    let view = cluster.view(node.deadline)?;
-    if view.unmanaged {
-        log::warn!("{why}: left to whoever has set maintenance mode or taken the resource over");
+    if Turn::try_take(&node.starting_file())?.is_none() {
+        log::info!("{why}, while it was being started");
         return Ok(());
     }
-    cluster.withdraw_score(node.deadline)?;
+    let was_primary = node.is_marked(daemon);
     log::error!("{why}");
-    if let Err(error) = cluster.set_attribute(&failure_attribute(&node.resource), why, node.deadline) {
-        log::warn!("cannot tell why: {error:#}");
+    // A cluster in trouble may not answer at once, and nobody else tells it soon.
+    let insist = |tell: &dyn Fn() -> Result<()>| {
+        let told = node.deadline.wait_for(AGAIN, || tell().map_err(|error| log::warn!("{error:#}")).ok());
+        told.context("the cluster cannot be told that the server failed")
+    };
+    let seen =
+        node.deadline.wait_for(AGAIN, || cluster.view(node.deadline).map_err(|error| log::warn!("{error:#}")).ok());
+    let view = seen.context("the cluster cannot be asked who has the resource")?;
+    if view.is_left_alone_on(&cluster.node) {
+        log::warn!("left to whoever has set maintenance mode or taken the resource over");
+        return Ok(());
     }
+    memo::forget(node);
+    insist(&|| cluster.withdraw_score(node.deadline))?;
     if was_primary && has_successor(cluster, &view) {
         let is_promoted_elsewhere = || cluster.view(node.deadline).is_ok_and(|view| is_led(cluster, &view));
         node.deadline.at_most(SUCCESSION).wait_for(LOOK, || is_promoted_elsewhere().then_some(()));
     }
+    // Later than that: each attribute that changes makes Pacemaker plan its transition anew.
+    if let Err(error) = cluster.set_attribute(&failure_attribute(&node.resource), why, node.deadline) {
+        log::warn!("cannot tell why: {error:#}");
+    }
     if node.daemon() == Some(daemon) || node.daemon().is_none() {
-        cluster.report_failure(node.deadline)?;
+        insist(&|| cluster.report_failure(node.deadline))?;
         log::info!("reported to the cluster as failed");
     }
     Ok(())

@@ -285,7 +285,7 @@ impl Work<'_> {
             None => log::warn!("semi-sync is not managed: nothing is promised"),
         }
         write_state(self.node, next.sync.as_ref(), next.risk.as_deref(), None);
-        if !view.unmanaged {
+        if !view.is_left_alone_on(&self.cluster.node) {
             publish(self.node, &view, &Standing::primary(super::read_state(self.node).as_ref()));
         }
         Ok(next)
