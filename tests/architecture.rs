@@ -145,7 +145,8 @@ fn the_environment_is_read_in_one_place() {
 
 #[test]
 fn exit_codes_are_numbers_in_one_place() {
-    assert_eq!(offenders(&["main.rs"], &["process::exit"]), NONE);
+    // A guard leaves with all of its threads.
+    assert_eq!(offenders(&["main.rs", "guard/mod.rs"], &["process::exit"]), NONE);
 }
 
 #[test]
@@ -189,8 +190,15 @@ fn imports_only_go_down() {
             "ocf/",
             &["crate::gtid", "crate::server", "crate::pacemaker", "crate::agents", "crate::cli", "crate::exec"][..],
         ),
-        ("server/", &["crate::ocf", "crate::pacemaker", "crate::agents", "crate::cli"][..]),
-        ("pacemaker/", &["crate::ocf", "crate::server", "crate::agents", "crate::cli", "crate::gtid"][..]),
+        ("server/", &["crate::ocf", "crate::pacemaker", "crate::agents", "crate::cli", "crate::guard"][..]),
+        (
+            "pacemaker/",
+            &["crate::ocf", "crate::server", "crate::agents", "crate::cli", "crate::gtid", "crate::guard"][..],
+        ),
+        (
+            "guard/",
+            &["crate::ocf", "crate::server", "crate::pacemaker", "crate::agents", "crate::cli", "crate::gtid"][..],
+        ),
         ("agents/", &["crate::cli"][..]),
         ("exec.rs", &["crate::ocf", "crate::server", "crate::pacemaker", "crate::agents"][..]),
         ("deadline.rs", &["crate::"][..]),
@@ -215,6 +223,25 @@ fn nothing_is_unwrapped_outside_of_tests() {
     // The driver's own method of that name, which cannot fail.
     let found: Vec<_> = found.into_iter().filter(|line| !line.starts_with("server/client.rs")).collect();
     assert_eq!(found, NONE);
+}
+
+/// The conventions of hand-written agents that this one obeys (resource agent API 1.1, and what Pacemaker makes of it), by
+/// their numbers: each is named by a test that holds it, `convention_3_…`, or by a scenario that says so.
+#[test]
+fn every_convention_is_named_by_what_holds_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["src", "tests/cluster"].map(|folder| root.join(folder));
+    let texts = folders.iter().flat_map(|folder| files(folder)).chain([root.join("tests/ocf_contract.rs")]);
+    let mut named = BTreeSet::new();
+    for text in texts.map(|path| fs::read_to_string(path).expect("readable")) {
+        // `fn convention_3_x`, `fn conventions_3_and_4_x`; in what a scenario says: `Convention 3: …`, `Conventions 3, 4: …`.
+        let tests = text.split("fn convention").skip(1).filter_map(|rest| rest.split('(').next());
+        let scenarios = text.split("Convention").skip(1).filter_map(|rest| rest.split(':').next());
+        let words = tests.chain(scenarios).flat_map(|name| name.split(|letter: char| !letter.is_ascii_digit()));
+        named.extend(words.filter_map(|word| word.parse::<u32>().ok()));
+    }
+    let missing: Vec<u32> = (1..=27).filter(|number| !named.contains(number)).collect();
+    assert_eq!(missing, Vec::<u32>::new());
 }
 
 /// The seven invariants of the design's safety model: each is named by a unit test that holds it, `invariant_3_…`, or by
