@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use rustha_lab::bench::contender::{Contender, Setting};
 use rustha_lab::process::Output;
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Node, Root, Vendor};
 
-use crate::BOTH;
 use crate::contract::ask_ocf_tester;
+use crate::{BOTH, WHOLE};
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -20,6 +21,15 @@ pub const ALL: &[Scenario] = &[
         fencing: false,
         nodes: 3,
         run: roles,
+    },
+    Scenario {
+        name: "semisync-heartbeat",
+        about: "semisync beside ocf:heartbeat:mariadb: it follows a planned move; beside a heartbeat:mysql that does not replicate it says so.",
+        roots: BOTH,
+        long: true,
+        fencing: false,
+        nodes: 3,
+        run: heartbeat,
     },
     Scenario {
         name: "semisync-watch",
@@ -71,17 +81,20 @@ pub const ALL: &[Scenario] = &[
 /// How long monitors, every 2 to 3 s, and the cluster may take to say or do something.
 const SOON: Duration = Duration::from_secs(30);
 
-/// The cluster's configuration; db1 is the primary at first.
-const CONFIGURATION: &str = "property stonith-enabled=false
+/// In the place of the database's agent, which does nothing; db1 is the primary at first.
+const DATABASE: &str = "property stonith-enabled=false
 primitive p_db ocf:pacemaker:Stateful op monitor role=Promoted interval=10s op monitor role=Unpromoted interval=11s
 clone c_db p_db meta promotable=true interleave=true
-primitive p_semi ocf:rustha:semisync \\
+location primary c_db rule $role=Promoted inf: #uname eq db1
+";
+
+/// As the README has it, but for the intervals.
+const SEMISYNC: &str = "primitive p_semi ocf:rustha:semisync \\
   op monitor role=Promoted interval=2s timeout=20s op monitor role=Unpromoted interval=3s timeout=20s
 clone c_semi p_semi meta promotable=true interleave=true
 colocation semi_with_db inf: c_semi:Promoted c_db:Promoted
 order db_before_semi Mandatory: c_db:start c_semi:start
 order primary_before_semi Mandatory: c_db:promote c_semi:promote
-location primary c_db rule $role=Promoted inf: #uname eq db1
 ";
 
 /// A server's words.
@@ -190,7 +203,7 @@ fn roles(bed: &Bed) -> Result<()> {
     // What stop must find again.
     bed.node("db1")?.sql(&format!("SET GLOBAL rpl_semi_sync_{source}_timeout=7777"))?;
     bed.node("db3")?.sql(&format!("SET GLOBAL rpl_semi_sync_{replica}_enabled=1"))?;
-    bed.configure(CONFIGURATION)?;
+    bed.configure(&[DATABASE, SEMISYNC].concat())?;
     assert_sides(bed, "db1")?;
 
     // What the database's agent would do, by hand; nobody writes meanwhile. The old primary is closed after its demotion,
@@ -201,7 +214,7 @@ fn roles(bed: &Bed) -> Result<()> {
     bed.wait("db2 with everything", SOON, || Ok((old.sql(&query)? == new.sql(&query)?).then_some(())))?;
     new.sql("STOP REPLICA; RESET REPLICA ALL; SET GLOBAL read_only=0")?;
     wait_status(bed, "db2", "takes writes, but this instance is not promoted")?;
-    bed.configure(&CONFIGURATION.replace("eq db1", "eq db2"))?;
+    bed.configure(&DATABASE.replace("eq db1", "eq db2"))?;
     wait_status(bed, "db2", "writes wait: 0 of 1")?;
     bed.node("db3")?.sql("STOP REPLICA; RESET REPLICA ALL")?;
     replicate(bed, bed.node("db3")?, "db2")?;
@@ -227,9 +240,32 @@ fn roles(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
+fn heartbeat(bed: &Bed) -> Result<()> {
+    let agent = match bed.lab().root().vendor() {
+        Vendor::MariaDb => Contender::HeartbeatMariadb,
+        Vendor::MySql => Contender::HeartbeatMysql,
+    };
+    for node in bed.lab().nodes() {
+        load_plugins(node, bed)?;
+    }
+    let primary = agent.configure(bed, Setting { interval: Duration::from_secs(2), is_measured: false })?;
+    bed.configure(SEMISYNC)?;
+    if agent == Contender::HeartbeatMysql {
+        // The cluster looks healthy: one promoted, two unpromoted, no failures. No replica replicates.
+        wait_status(bed, &primary, "writes wait: 0 of 1")?;
+        return assert_shown(bed, "191", "writes wait");
+    }
+    assert_sides(bed, &primary)?;
+    let target = bed.others(&primary)[0].to_owned();
+    agent.ask_for_move(bed, &target)?;
+    bed.wait(&format!("{target} promoted"), WHOLE, || Ok((bed.promoted()?.as_ref() == Some(&target)).then_some(())))?;
+    // Its constraint stays: when that is taken away, heartbeat:mariadb moves back.
+    assert_sides(bed, &target)
+}
+
 fn watch(bed: &Bed) -> Result<()> {
     start_replication(bed)?;
-    bed.configure(CONFIGURATION)?;
+    bed.configure(&[DATABASE, SEMISYNC].concat())?;
     assert_sides(bed, "db1")?;
     count_follows(bed)?;
     switched_off_is_degraded(bed)?;

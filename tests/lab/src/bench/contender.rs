@@ -19,12 +19,12 @@ const FORMING: Duration = Duration::from_secs(90);
 
 /// An agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Contender {
+pub enum Contender {
     /// ocf:rustha:mysql, as the README configures it
     Rustha,
-    /// ocf:heartbeat:mariadb, with its defaults
+    /// ocf:heartbeat:mariadb, with its defaults, but for mysqld_safe
     HeartbeatMariadb,
-    /// ocf:heartbeat:mysql, with its defaults
+    /// ocf:heartbeat:mysql, with its defaults, but for mysqld_safe
     HeartbeatMysql,
     /// ocf:pacemaker:Stateful, which does nothing: the floor. Beside it each node has a server that takes writes
     Stateful,
@@ -39,7 +39,7 @@ impl fmt::Display for Contender {
 
 /// What a cluster is made for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Setting {
+pub struct Setting {
     /// How often the promoted instance is monitored.
     pub interval: Duration,
     /// Whether the agent is run by the wrapper that measures it.
@@ -48,14 +48,14 @@ pub(crate) struct Setting {
 
 impl Contender {
     /// Those that run on this root.
-    pub(crate) fn all_on(root: Root) -> Vec<Contender> {
+    pub fn all_on(root: Root) -> Vec<Contender> {
         let all = [Contender::Rustha, Contender::HeartbeatMariadb, Contender::HeartbeatMysql, Contender::Stateful];
         let is_for = |one: &Contender| *one != Contender::HeartbeatMariadb || root.vendor() == Vendor::MariaDb;
         all.into_iter().filter(is_for).collect()
     }
 
     /// Its provider and its name.
-    pub(crate) fn agent(self) -> (&'static str, &'static str) {
+    pub fn agent(self) -> (&'static str, &'static str) {
         match self {
             Contender::Rustha => ("rustha", "mysql"),
             Contender::HeartbeatMariadb => ("heartbeat", "mariadb"),
@@ -65,12 +65,12 @@ impl Contender {
     }
 
     /// Whether it runs the servers; else they run beside it, and each takes writes.
-    pub(crate) fn has_database(self) -> bool {
+    pub fn has_database(self) -> bool {
         self != Contender::Stateful
     }
 
     /// Makes a cluster of it, and waits until that is at rest.
-    pub(crate) fn configure(self, bed: &Bed, setting: Setting) -> Result<String> {
+    pub fn configure(self, bed: &Bed, setting: Setting) -> Result<String> {
         for node in bed.lab().nodes() {
             self.prepare(node, bed.lab().root()).with_context(|| format!("{} for {self}", node.name()))?;
         }
@@ -85,16 +85,14 @@ impl Contender {
             false => format!("{provider}:{agent}"),
         };
         let names: Vec<_> = lab.nodes().iter().map(Node::name).collect();
+        let account = "params replication_user=repl replication_passwd=repl-secret";
+        // With mysqld_safe, their default, a killed server is started again behind the cluster's back: writable, and without
+        // what the agent had set.
+        let server = format!("binary={}", lab.root().vendor().daemon());
         let params = match self {
-            Contender::Rustha => "params replication_user=repl replication_passwd=repl-secret".to_owned(),
-            Contender::HeartbeatMariadb => {
-                let names = names.join(" ");
-                format!("params replication_user=repl replication_passwd=repl-secret node_list=\"{names}\"")
-            }
-            Contender::HeartbeatMysql if lab.root().vendor() == Vendor::MySql => {
-                "params replication_user=repl replication_passwd=repl-secret binary=/usr/sbin/mysqld".to_owned()
-            }
-            Contender::HeartbeatMysql => "params replication_user=repl replication_passwd=repl-secret".to_owned(),
+            Contender::Rustha => account.to_owned(),
+            Contender::HeartbeatMariadb => format!("{account} {server} node_list=\"{}\"", names.join(" ")),
+            Contender::HeartbeatMysql => format!("{account} {server}"),
             Contender::Stateful => String::new(),
         };
         let seconds = setting.interval.as_secs();
@@ -128,7 +126,9 @@ impl Contender {
                 if vendor == Vendor::MariaDb {
                     // To heartbeat:mariadb a server without a history is an error, and nobody is ever promoted: one
                     // transaction that all have.
-                    node.sql(&format!("SET server_id=1, gtid_seq_no=1; {CREATE_TABLE}"))?;
+                    node.sql(&format!(
+                        "SET server_id=1, gtid_seq_no=1; {CREATE_TABLE}; SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos"
+                    ))?;
                 }
                 node.stop_server()?;
             }
@@ -141,7 +141,7 @@ impl Contender {
     }
 
     /// Does what is the operator's to do after a fault, when all nodes are online again.
-    pub(crate) fn repair(self, bed: &Bed) -> Result<()> {
+    pub fn repair(self, bed: &Bed) -> Result<()> {
         if !self.has_database() {
             for node in bed.lab().nodes() {
                 if node.pids_of(Daemon::Database)?.is_empty() {
@@ -153,19 +153,18 @@ impl Contender {
     }
 
     /// Kills the primary's server. The agent that does nothing has none, and so nobody who would notice: for the floor
-    /// the score is withdrawn in the same moment, which is the least that anybody has to say to the cluster.
-    pub(crate) fn kill(self, bed: &Bed, primary: &str) -> Result<()> {
+    /// another node's score is raised in the same moment, which is the least that anybody has to say to the cluster. (Its
+    /// own score withdrawn is not enough: its demote gives it back, and Pacemaker promotes it again.)
+    pub fn kill(self, bed: &Bed, primary: &str) -> Result<()> {
         bed.lab().fault(Fault::KillDaemon, primary)?;
-        if !self.has_database() {
-            let promotion = format!("--promotion={RESOURCE}");
-            let argv = ["crm_attribute", &promotion, "--node", primary, "--lifetime", "reboot", "--delete"];
-            bed.node(primary)?.run(&argv)?;
+        match (self.has_database(), bed.others(primary).first()) {
+            (false, Some(other)) => bed.raise_target(other),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Asks for a planned move, in the way that its documentation knows.
-    pub(crate) fn ask_for_move(self, bed: &Bed, to: &str) -> Result<()> {
+    pub fn ask_for_move(self, bed: &Bed, to: &str) -> Result<()> {
         match self {
             Contender::Rustha | Contender::Stateful => bed.raise_target(to),
             Contender::HeartbeatMariadb | Contender::HeartbeatMysql => {
@@ -176,7 +175,7 @@ impl Contender {
     }
 
     /// Takes away what the move has left behind.
-    pub(crate) fn end_move(self, bed: &Bed) -> Result<()> {
+    pub fn end_move(self, bed: &Bed) -> Result<()> {
         match self {
             Contender::Rustha | Contender::Stateful => Ok(()),
             Contender::HeartbeatMariadb | Contender::HeartbeatMysql => {

@@ -13,7 +13,7 @@
 //! ```
 
 pub(crate) mod actions;
-pub(crate) mod contender;
+pub mod contender;
 pub(crate) mod figures;
 pub mod measured;
 pub(crate) mod picture;

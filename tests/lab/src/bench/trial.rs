@@ -18,6 +18,8 @@ const BEFORE: usize = 200;
 const WRITING: Duration = Duration::from_secs(30);
 /// What is not over after this is not recovered.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// What a monitor takes, and Pacemaker to begin with what follows.
+const NOTICING: Duration = Duration::from_secs(3);
 /// So long is it watched whether what came back stays.
 const AFTER: Duration = Duration::from_secs(2);
 /// What the cluster may take until nothing is under way, when writes flow again.
@@ -59,9 +61,15 @@ pub(crate) struct Outcome {
     pub record: Record,
 }
 
-/// Plays one on a cluster at rest; `phase` is how long to wait before the fault, so that the faults of several trials
-/// are spread over the time between two monitors.
-pub(crate) fn play(bed: &Bed, contender: Contender, kind: Kind, phase: Duration) -> Result<Outcome> {
+/// Plays one on a cluster at rest, whose primary is monitored every `interval`; `phase` is how long to wait before the
+/// fault, so that the faults of several trials are spread over the time between two monitors.
+pub(crate) fn play(
+    bed: &Bed,
+    contender: Contender,
+    kind: Kind,
+    interval: Duration,
+    phase: Duration,
+) -> Result<Outcome> {
     let primary = bed.promoted()?.context("nobody is promoted")?;
     let ledger = Ledger::start(writing(bed.lab(), Box::new(|_| ())))?;
     ledger.wait_for_acknowledged(BEFORE, WRITING).context("before the fault")?;
@@ -81,6 +89,10 @@ pub(crate) fn play(bed: &Bed, contender: Contender, kind: Kind, phase: Duration)
     }
     // A cluster that does not recover is a finding, and no failure of the bench.
     let is_back = ledger.wait_until_written(PATIENCE).is_ok();
+    if is_back {
+        // A server that was restarted where it was is noticed by the next monitor, which may end the writes once more.
+        sleep(interval + NOTICING);
+    }
     if is_back && let Err(error) = bed.wait_at_rest(RESTING) {
         ledger.mark(format!("not at rest: {error:#}"));
     }

@@ -83,7 +83,7 @@ pub(crate) fn play(root: Root, series: Series, mut tell: impl FnMut(usize, &Outc
             }
         };
         let phase = series.interval * u32::try_from(run)? / u32::try_from(series.runs)?;
-        let outcome = trial::play(guarded.bed(), series.contender, series.kind, phase)
+        let outcome = trial::play(guarded.bed(), series.contender, series.kind, series.interval, phase)
             .with_context(|| format!("{} {} run {}", series.contender, series.kind, run + 1))?;
         tell(run, &outcome);
         played.outcomes.push(outcome);
