@@ -101,6 +101,8 @@ fn take_turns(node: &mut Node, daemon: Daemon, stay: &Stay, ended: &mpsc::Receiv
         if ended.recv_timeout(BUSY) != Err(mpsc::RecvTimeoutError::Timeout) {
             return Ok(());
         }
+        // A recovery may take long.
+        stay.show_life()?;
     }
     loop {
         node.renew(TURN);
