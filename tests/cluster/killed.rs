@@ -64,11 +64,13 @@ const HATCHET: &str = r#"#!/bin/sh
 [ "$1" = notify ] && [ -e /root/hatchet/no-notifications ] && exit 0
 case "$1" in
     notify) action="$1-$OCF_RESKEY_CRM_meta_notify_type-$OCF_RESKEY_CRM_meta_notify_operation" ;;
-    monitor) [ "$OCF_RESKEY_CRM_meta_interval" = 0 ] && action=probe || action=monitor ;;
+    monitor) [ "${OCF_RESKEY_CRM_meta_interval:-0}" = 0 ] && action=probe || action=monitor ;;
     *) action="$1" ;;
 esac
 if mv "/root/hatchet/$action" "/root/hatchet/taken" 2>/dev/null; then
     read -r seconds < /root/hatchet/taken
+    # A monitor after which nothing has changed is over before it can be killed: this one has to look at everything.
+    rm -f /run/resource-agents/rustha-p_db.seen /run/resource-agents/rustha-p_db.told
     setsid sh -c "sleep $seconds; kill -KILL -$$ && echo $action >> /root/hatchet/killed" </dev/null >/dev/null 2>&1 &
 fi
 exec /usr/lib/rustha-moved/mysql "$@"
@@ -117,7 +119,7 @@ fn play(bed: &Bed, primary: &str, action: &str, armed: &[&Node], moment: u64) ->
     let standby = |argv: &[&str]| bed.whole_node()?.run(&[&["crm_standby", "--node", primary], argv].concat());
     match action {
         "monitor" => {}
-        "probe" => drop(bed.whole_node()?.run(&["crm_resource", "--refresh", "--resource", RESOURCE])?),
+        "probe" => drop(bed.whole_node()?.run(&["crm_resource", "--refresh"])?),
         "reload-agent" => {
             let value = (3600 + moment).to_string();
             let argv =

@@ -111,7 +111,7 @@ fn measure() -> Result<u8> {
 }
 
 fn kind_of_monitor(code: u8) -> String {
-    let is_probe = std::env::var("OCF_RESKEY_CRM_meta_interval").is_ok_and(|interval| interval == "0");
+    let is_probe = std::env::var("OCF_RESKEY_CRM_meta_interval").map_or(true, |interval| interval == "0");
     match (is_probe, code) {
         (true, _) => "-probe".into(),
         (false, 8 | 191) => "-promoted".into(),
