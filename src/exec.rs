@@ -100,6 +100,22 @@ pub fn run(program: &str, args: &[&str], input: Option<&str>, deadline: Deadline
     }
 }
 
+/// Does two things that wait for programs at the same time.
+///
+/// # Errors
+/// Those of the two, the first one's first.
+pub fn at_once<A: Send, B>(
+    first: impl FnOnce() -> Result<A> + Send,
+    second: impl FnOnce() -> Result<B>,
+) -> Result<(A, B)> {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        let first = first.join().unwrap_or_else(|_| bail!("a thread of this program ended unexpectedly"))?;
+        Ok((first, second?))
+    })
+}
+
 /// A command without the resource's parameters in its environment: they may hold passwords, and Pacemaker's tools take
 /// some of them for options (attrd_updater answers for `OCF_RESKEY_CRM_meta_on_node` alone, whatever it is asked).
 fn new_command(program: &str) -> Command {

@@ -1,6 +1,7 @@
 //! The small process that lives as long as a resource is started on a node. What it does there is its agent's; here is that
 //! there is one of it, how it begins and how it is ended. One that dies harms nothing: the next monitor starts another.
 
+pub mod call;
 pub mod turn;
 
 use std::fs;
@@ -13,6 +14,7 @@ use nix::unistd::Pid;
 
 use crate::deadline::Deadline;
 use crate::exec;
+use call::Ear;
 use turn::Turn;
 
 /// How often it is looked whether it has ended.
@@ -28,6 +30,7 @@ const SILENT: Duration = Duration::from_secs(30);
 pub struct Guard {
     lock: PathBuf,
     number: PathBuf,
+    ear: PathBuf,
 }
 
 impl Guard {
@@ -36,6 +39,7 @@ impl Guard {
         Self {
             lock: run_dir.join(format!("rustha-{resource}.guard")),
             number: run_dir.join(format!("rustha-{resource}.guard.pid")),
+            ear: run_dir.join(format!("rustha-{resource}.guard.ear")),
         }
     }
 
@@ -48,6 +52,11 @@ impl Guard {
     fn is_lively(&self) -> bool {
         let sign = fs::metadata(&self.number).and_then(|metadata| metadata.modified()).ok();
         sign.is_none_or(|sign| SystemTime::now().duration_since(sign).unwrap_or_default() < SILENT)
+    }
+
+    /// Tells it to look at once; whether it is there, works and has heard. Nobody waits for what it does then.
+    pub fn call(&self) -> bool {
+        self.is_lively() && call::call(&self.ear)
     }
 
     /// Starts it unless it is there and works: this program once more, with the same parameters in its environment.
@@ -114,6 +123,15 @@ impl Stay {
     /// Whether it still is: with its files removed nobody finds it, and another one may have been started.
     pub fn is_known(&self) -> bool {
         self.turn.is_at(&self.guard.lock)
+    }
+
+    /// Listens for calls.
+    ///
+    /// # Errors
+    /// When its socket cannot be made.
+    pub fn listen(&self) -> Result<Ear> {
+        let path = &self.guard.ear;
+        Ear::at(path).with_context(|| format!("cannot listen at {}", path.display()))
     }
 
     /// Shows that it works.

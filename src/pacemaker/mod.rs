@@ -85,6 +85,19 @@ impl Cluster {
         Ok(view)
     }
 
+    /// Whether the operator, and not Pacemaker, has the resource on this node. Where nothing is configured that could say
+    /// so, as usual, that costs a fifth of a [`View`] (10 ms instead of 50).
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub fn is_left_alone(&self, deadline: Deadline) -> Result<bool> {
+        let answer = exec::run("cibadmin", &["--query", "--xpath", &property::management()], None, deadline)?;
+        if is_no_such(&answer) || !parse::may_be_left_alone(&answer.success()?)? {
+            return Ok(false);
+        }
+        Ok(self.view(deadline)?.is_left_alone_on(&self.node))
+    }
+
     /// Whether the operator, and not Pacemaker, had the resource on this node when the stack was stopped: by the
     /// configuration that Pacemaker keeps on the disk, which is all that there is while it does not run. Also one that was
     /// taken out of the configuration: it would have been stopped, had it been managed.

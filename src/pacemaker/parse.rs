@@ -260,6 +260,29 @@ pub fn nodes_with(xml: &str, attribute: &str) -> Result<Vec<String>> {
     }
 }
 
+/// Reads the pairs that `cibadmin --query --xpath` found with [`super::property::management`]: whether one of them may
+/// take something out of Pacemaker's hands, wherever and whenever it holds.
+///
+/// # Errors
+/// When the text is not XML.
+pub fn may_be_left_alone(xml: &str) -> Result<bool> {
+    let mut reader = Reader::from_str(xml);
+    loop {
+        match reader.read_event().context("it is not XML")? {
+            Event::Start(element) | Event::Empty(element) if element.name().as_ref() == "nvpair" => {
+                let pair = attributes_of(&element)?;
+                let get = |name: &str| pair.get(name).map(String::as_str).unwrap_or_default();
+                let hands_over = get("name").contains("managed");
+                if is_true(get("value")) != hands_over {
+                    return Ok(true);
+                }
+            }
+            Event::Eof => return Ok(false),
+            _ => {}
+        }
+    }
+}
+
 /// Reads the value of the one `<nvpair>` that `cibadmin --query --xpath` found.
 pub fn pair_value(xml: &str) -> Option<String> {
     let mut reader = Reader::from_str(xml);
@@ -338,6 +361,19 @@ mod tests {
     fn changed(place: &str, this: &str, that: &str) -> View {
         let (head, tail) = V3.split_once(place).expect("it is there");
         view(&format!("{head}{place}{}", tail.replacen(this, that, 1)), "p_db").expect("readable")
+    }
+
+    #[test]
+    fn what_may_take_a_resource_out_of_pacemakers_hands_is_found() {
+        let pair = |name: &str, value: &str| format!("<nvpair id=\"a\" name=\"{name}\" value=\"{value}\"/>");
+        let may = |pairs: &[String]| may_be_left_alone(&format!("<xpath-query>{}</xpath-query>", pairs.concat()));
+        let usual = [pair("maintenance-mode", "false"), pair("is-managed", "yes"), pair("maintenance", "0")];
+        assert!(!may(&usual).expect("readable"));
+        for (name, value) in
+            [("maintenance-mode", "On"), ("maintenance", "1"), ("is-managed", "false"), ("is-managed", "")]
+        {
+            assert!(may(&[&usual[..], &[pair(name, value)]].concat()).expect("readable"), "{name}={value}");
+        }
     }
 
     #[test]

@@ -22,6 +22,12 @@ pub fn path(set: &str, name: &str) -> String {
     format!("//cluster_property_set[@id='{set}']/nvpair[@name='{name}']")
 }
 
+/// The path of everything that says whether Pacemaker manages something: a cluster's property, a node's attribute, a
+/// resource's or their defaults' meta attribute, wherever it holds.
+pub fn management() -> String {
+    "//nvpair[contains(@name,'maintenance') or contains(@name,'is-managed')]".into()
+}
+
 /// The path of the set, but only as long as the property in it has this value (`None`: has none, or an empty one). Of a
 /// very long value the first part and the length are compared.
 pub fn path_while(set: &str, name: &str, value: Option<&str>) -> String {

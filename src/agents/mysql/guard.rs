@@ -22,6 +22,7 @@ use super::decide::keeping::{Answer, Call, Receiver, Said};
 use super::decide::record::{InSync, State};
 use super::node::Node;
 use super::replicate;
+use super::review::review;
 use crate::deadline::Deadline;
 use crate::exec;
 use crate::guard::turn::Turn;
@@ -32,6 +33,7 @@ use crate::server::client::{Session, Unavailable};
 use crate::server::process::Daemon;
 
 pub use launch::launch;
+use watch::Event;
 
 /// The time that one turn has.
 const TURN: Duration = Duration::from_secs(10);
@@ -41,6 +43,9 @@ const CALM: Duration = Duration::from_secs(1);
 
 /// Between two turns, while somebody waits for something.
 const BUSY: Duration = Duration::from_millis(200);
+
+/// Between two turns, while an action that has left something to be done is just ending.
+const SOON: Duration = Duration::from_millis(20);
 
 /// How long a replica that is stopped waits for being taken out of the set.
 const GOOD_BYE: Duration = Duration::from_secs(3);
@@ -75,9 +80,14 @@ pub fn run(call: &Invocation, order: Option<&str>) -> Result<()> {
         in_background(scope, move || watch::life(call, daemon));
         in_background(scope, move || watch::cluster(call, daemon, seen));
         in_background(scope, move || watch::controller(call, daemon, seen));
-        let (ends, ended) = mpsc::channel();
-        in_background(scope, move || watch::end(call, daemon, child, seen, &ends));
-        take_turns(&mut node, daemon, &stay, &ended)
+        let (events, happened) = mpsc::channel();
+        let ear = stay.listen().inspect_err(|error| log::warn!("{error:#}: actions do its work themselves"));
+        if let Ok(ear) = ear {
+            let events = events.clone();
+            in_background(scope, move || watch::calls(&ear, daemon, &events));
+        }
+        in_background(scope, move || watch::end(call, daemon, child, seen, &events));
+        take_turns(&mut node, daemon, &stay, &happened)
     })
 }
 
@@ -92,13 +102,12 @@ fn in_background<'scope>(scope: &'scope Scope<'scope, '_>, what: impl FnOnce() -
 }
 
 /// Takes turn after turn until the server has ended.
-fn take_turns(node: &mut Node, daemon: Daemon, stay: &Stay, ended: &mpsc::Receiver<()>) -> Result<()> {
-    let mut primary = primary::Memory::default();
-    let mut replica = replica::Memory::default();
+fn take_turns(node: &mut Node, daemon: Daemon, stay: &Stay, events: &mpsc::Receiver<Event>) -> Result<()> {
+    let mut memory = Memory::default();
     let mut last_trouble = String::new();
     // While it starts, it does not listen.
     while node.quick_session().is_err_and(|why| matches!(why, Unavailable::NotListening(_))) {
-        if ended.recv_timeout(BUSY) != Err(mpsc::RecvTimeoutError::Timeout) {
+        if !memory.goes_on_after(BUSY, events) {
             return Ok(());
         }
         // A recovery may take long.
@@ -117,12 +126,10 @@ fn take_turns(node: &mut Node, daemon: Daemon, stay: &Stay, ended: &mpsc::Receiv
         });
         let pause = match turn {
             Err(error) => Err(error),
+            // Whoever has called has it for a moment yet.
+            Ok(None) if memory.is_called => Ok(SOON),
             Ok(None) => Ok(BUSY),
-            Ok(Some(_turn)) if node.is_marked(daemon) => primary::turn(node, &mut primary),
-            Ok(Some(_turn)) => {
-                primary = primary::Memory::default();
-                replica::turn(node, &mut replica)
-            }
+            Ok(Some(_turn)) => memory.take_turn(node, daemon),
         };
         let pause = pause.unwrap_or_else(|error| {
             let trouble = format!("{error:#}");
@@ -132,10 +139,55 @@ fn take_turns(node: &mut Node, daemon: Daemon, stay: &Stay, ended: &mpsc::Receiv
             }
             CALM
         });
-        if ended.recv_timeout(pause) != Err(mpsc::RecvTimeoutError::Timeout) {
+        if !memory.goes_on_after(pause, events) {
             return Ok(());
         }
     }
+}
+
+/// What the guard remembers between its turns. All of it can be lost.
+#[derive(Default)]
+struct Memory {
+    primary: primary::Memory,
+    replica: replica::Memory,
+    /// An action has left something to be done, and it is not done yet.
+    is_called: bool,
+}
+
+impl Memory {
+    /// One turn; how long to wait before the next one.
+    fn take_turn(&mut self, node: &Node, daemon: Daemon) -> Result<Duration> {
+        let pause = if node.is_marked(daemon) {
+            let pause = primary::turn(node, &mut self.primary)?;
+            if self.is_called && node.is_marked(daemon) {
+                primary::tell_standing(node)?;
+            }
+            pause
+        } else {
+            self.primary = primary::Memory::default();
+            if self.is_called {
+                review(node, &mut node.quick_session()?)?;
+            }
+            replica::turn(node, &mut self.replica)?
+        };
+        self.is_called = false;
+        Ok(pause)
+    }
+
+    /// Waits; whether there is a next turn.
+    fn goes_on_after(&mut self, pause: Duration, events: &mpsc::Receiver<Event>) -> bool {
+        match events.recv_timeout(pause) {
+            Ok(Event::Called) => self.is_called = true,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Ok(Event::Ended) | Err(mpsc::RecvTimeoutError::Disconnected) => return false,
+        }
+        true
+    }
+}
+
+/// Leaves it to the guard of this instance to look at it now, and to tell the cluster; whether it does.
+pub fn leave_to_it(node: &Node) -> bool {
+    Guard::of(&node.run_dir, &node.resource).call()
 }
 
 /// Starts the guard of this instance, unless it is there or there is nothing for it to do.

@@ -282,7 +282,7 @@ fn strayed(node: &Node, session: &mut Session, daemon: Daemon) -> Outcome {
 fn withdraw(node: &Node) {
     memo::forget(node);
     let Some(cluster) = &node.cluster else { return };
-    if cluster.view(node.deadline).is_ok_and(|view| view.is_left_alone_on(&cluster.node)) {
+    if cluster.is_left_alone(node.deadline).unwrap_or_default() {
         return;
     }
     if let Err(error) = cluster.withdraw_score(node.deadline) {

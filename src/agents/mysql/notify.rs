@@ -10,7 +10,7 @@ use super::decide::position::Told;
 use super::decide::record::next_epoch;
 use super::node::Node;
 use super::review::{position_attribute, review};
-use super::{promote, replicate};
+use super::{guard, promote, replicate};
 use crate::deadline::Deadline;
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, Outcome};
@@ -49,6 +49,11 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
     if daemon.is_none() && !tells {
         return Ok(());
     }
+    let follows = (moment, operation) == (Moment::Post, Operation::Promote) && !is_about_me(&note.promote);
+    if follows && guard::leave_to_it(node) {
+        // The resources that wait for the promotion, as the address does, wait for all notifications of it.
+        return Ok(());
+    }
     // What its guard does at the same time could start the receiver that is stopped here.
     let _turn = node.await_turn(Deadline::after(node.deadline.remaining() / 2))?;
     match (moment, operation) {
@@ -58,9 +63,7 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
         (Moment::Post, Operation::Demote) => {
             note.demote.iter().filter(|from| *from != me).try_for_each(|from| await_last_transactions(node, from))
         }
-        (Moment::Post, Operation::Promote) if !is_about_me(&note.promote) => {
-            review(node, &mut node.session()?).map(drop)
-        }
+        (Moment::Post, Operation::Promote) if follows => review(node, &mut node.session()?).map(drop),
         // A cold start is decided when all instances are there, not at the next monitor.
         (Moment::Post, Operation::Start) => review(node, &mut node.session()?).map(drop),
         _ => Ok(()),

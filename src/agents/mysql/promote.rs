@@ -4,16 +4,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::decide::election::{Election, Survivor, Verdict, elect, found_set};
 use super::decide::position::Told;
 use super::decide::record::{InSync, Instance, Record, State, names, next_epoch};
 use super::node::{Node, insist};
-use super::publish::{Standing, TARGET, publish};
+use super::publish::{PRIMARY, REPLICA, Standing, TARGET, publish};
 use super::review::{out_of_it, own_score, position_attribute, unfit};
-use super::{guard, replicate};
+use super::{guard, memo, replicate};
 use crate::deadline::Deadline;
+use crate::exec;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::pacemaker::{Cluster, Score, View};
 use crate::server::client::Session;
@@ -53,32 +54,41 @@ fn run(node: &Node) -> Outcome {
     let Some(daemon) = node.daemon() else {
         return Err(OcfError::generic("the server is not running, and is not started by a promotion").into());
     };
-    let _turn = node.await_turn(node.deadline)?;
+    let turn = node.await_turn(node.deadline)?;
     let mut session = node.session()?;
     let is_writable = session.state()?.is_writable();
     if is_writable && node.is_marked(daemon) {
         log::info!("already promoted");
         return Ok(ExitCode::Success);
     }
-    match &node.cluster {
+    let score = match &node.cluster {
         Some(cluster) => {
             let promotion = gather_everything(node, cluster, &mut session)?;
             replicate::detach(&mut session)?;
             node.mark().leave(daemon)?;
             claim(node, cluster, &mut session, &promotion)?;
+            own_score(cluster, &promotion.view)
         }
         None => {
             log::info!("not called by a cluster: nobody else is asked");
             replicate::drain(&mut session, node.deadline)?;
             replicate::detach(&mut session)?;
             node.mark().leave(daemon)?;
+            None
         }
-    }
+    };
+    memo::forget(node);
     // Last: no line before this one lets a client write (invariant 2).
     super::closing::let_in(&mut session)?;
     let open = session.dialect().open_for_writes();
     session.execute("open the server for writes", open)?;
     log::info!("promoted: open for writes");
+    drop(turn);
+    // A lower score than a replica's must not last until its guard has raised it: Pacemaker would move the role again.
+    let is_highest = matches!(score, Some(REPLICA | TARGET | PRIMARY));
+    if is_highest && guard::leave_to_it(node) {
+        return Ok(ExitCode::Success);
+    }
     if let Some(view) = node.view()? {
         publish(node, &view, &Standing::primary(guard::read_state(node).as_ref()));
     }
@@ -196,11 +206,13 @@ fn await_survivors(node: &Node, cluster: &Cluster, session: &Session, record: Op
     let long = node.deadline.at_most(SURVIVORS);
     let short = node.deadline.at_most(STRANGERS);
     loop {
-        let view = cluster.view(node.deadline)?;
+        let (told, view) = exec::at_once(
+            || cluster.told(&position_attribute(&node.resource), node.deadline),
+            || cluster.view(node.deadline),
+        )?;
         if !view.quorate {
             bail!(OcfError::generic("this part of the cluster has no quorum: not promoted"));
         }
-        let told = cluster.told(&position_attribute(&node.resource), node.deadline)?;
         let survivors = read_sealed(vendor, &told, next_epoch(record), &cluster.node);
         let is_silent = |name: &&String| {
             **name != cluster.node && !survivors.iter().any(|survivor| survivor.instance.node == **name)
@@ -279,11 +291,10 @@ fn write(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Prom
         base: state.executed.to_string(),
     };
     let from = promotion.last.as_ref().map(Record::to_string);
-    let rank = std::thread::scope(|scope| {
-        let rank = scope.spawn(|| cluster.rank(node.deadline));
-        cluster.write_record(from.as_deref(), &record.to_string(), &promotion.view, node.deadline)?;
-        rank.join().map_err(|_| anyhow!("the rank of the CIB is not known"))?
-    })?;
+    let (rank, ()) = exec::at_once(
+        || cluster.rank(node.deadline),
+        || cluster.write_record(from.as_deref(), &record.to_string(), &promotion.view, node.deadline),
+    )?;
     // After the record, as a promotion that was not confirmed did not take place; before the first write.
     node.lasting().note_epoch(record.epoch)?;
     cluster.outrank(rank, &promotion.view, node.deadline)?;

@@ -83,22 +83,20 @@ pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
     }
     let was_primary = node.is_marked(daemon);
     log::error!("{why}");
-    // A cluster in trouble may not answer at once, and nobody else tells it soon.
-    let insist = |tell: &dyn Fn() -> Result<()>| {
-        let told = node.deadline.wait_for(AGAIN, || tell().map_err(|error| log::warn!("{error:#}")).ok());
-        told.context("the cluster cannot be told that the server failed")
-    };
-    let seen =
-        node.deadline.wait_for(AGAIN, || cluster.view(node.deadline).map_err(|error| log::warn!("{error:#}")).ok());
-    let view = seen.context("the cluster cannot be asked who has the resource")?;
-    if view.is_left_alone_on(&cluster.node) {
+    if insist(node, || cluster.is_left_alone(node.deadline))
+        .context("the cluster cannot be asked who has the resource")?
+    {
         log::warn!("left to whoever has set maintenance mode or taken the resource over");
         return Ok(());
     }
     memo::forget(node);
-    insist(&|| cluster.withdraw_score(node.deadline))?;
-    if was_primary && has_successor(cluster, &view) {
-        let is_promoted_elsewhere = || cluster.view(node.deadline).is_ok_and(|view| is_led(cluster, &view));
+    let tell = "the cluster cannot be told that the server failed";
+    insist(node, || cluster.withdraw_score(node.deadline)).context(tell)?;
+    if was_primary && has_successor(cluster, &insist(node, || cluster.view(node.deadline)).context(tell)?) {
+        // The record is written first, and read for a fifth of what a view costs: the machine has better things to do now.
+        let is_on_record = || node.record().is_ok_and(|last| last.is_some_and(|last| last.primary != cluster.node));
+        let is_promoted_elsewhere =
+            || is_on_record() && cluster.view(node.deadline).is_ok_and(|view| is_led(cluster, &view));
         node.deadline.at_most(SUCCESSION).wait_for(LOOK, || is_promoted_elsewhere().then_some(()));
     }
     // Later than that: each attribute that changes makes Pacemaker plan its transition anew.
@@ -106,10 +104,15 @@ pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
         log::warn!("cannot tell why: {error:#}");
     }
     if node.daemon() == Some(daemon) || node.daemon().is_none() {
-        insist(&|| cluster.report_failure(node.deadline))?;
+        insist(node, || cluster.report_failure(node.deadline)).context(tell)?;
         log::info!("reported to the cluster as failed");
     }
     Ok(())
+}
+
+/// Asks or tells until the deadline: a cluster in trouble may not answer at once, and nobody else tells it soon.
+fn insist<T>(node: &Node, mut ask: impl FnMut() -> Result<T>) -> Option<T> {
+    node.deadline.wait_for(AGAIN, || ask().inspect_err(|error| log::warn!("{error:#}")).ok())
 }
 
 /// The node attribute that says why the server failed last.

@@ -13,9 +13,9 @@ use super::super::node::Node;
 use super::super::parameters::SemiSync;
 use super::super::publish::{Standing, publish};
 use super::super::{closing, demote};
-use super::{BUSY, CALM, hear, say, write_state};
+use super::{BUSY, CALM, hear, read_state, say, write_state};
 use crate::gtid::GtidSet;
-use crate::pacemaker::Cluster;
+use crate::pacemaker::{Cluster, View};
 use crate::server::client::Session;
 use crate::server::semisync;
 
@@ -102,6 +102,22 @@ enum OnRecord {
     Nobody,
     /// That of the instance on this node, which was promoted later: a record is never older than what the data have seen.
     Other(String),
+}
+
+/// Tells the cluster what this primary is, after its promotion.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub fn tell_standing(node: &Node) -> Result<()> {
+    let Some(cluster) = &node.cluster else { return Ok(()) };
+    publish_standing(node, cluster, &cluster.view(node.deadline)?);
+    Ok(())
+}
+
+fn publish_standing(node: &Node, cluster: &Cluster, view: &View) {
+    if !view.is_left_alone_on(&cluster.node) {
+        publish(node, view, &Standing::primary(read_state(node).as_ref()));
+    }
 }
 
 /// Closes a primary after another one was promoted: it was cut off meanwhile, and Pacemaker may not have heard of it yet.
@@ -285,9 +301,7 @@ impl Work<'_> {
             None => log::warn!("semi-sync is not managed: nothing is promised"),
         }
         write_state(self.node, next.sync.as_ref(), next.risk.as_deref(), None);
-        if !view.is_left_alone_on(&self.cluster.node) {
-            publish(self.node, &view, &Standing::primary(super::read_state(self.node).as_ref()));
-        }
+        publish_standing(self.node, self.cluster, &view);
         Ok(next)
     }
 

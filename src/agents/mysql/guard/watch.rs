@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::super::node::Node;
 use super::super::{demote, replicate};
 use super::ending;
 use crate::deadline::Deadline;
+use crate::guard::call::Ear;
 use crate::ocf::env::Invocation;
 use crate::pacemaker::{Cluster, stack};
 use crate::server::client::{Patience, Unavailable};
@@ -29,6 +30,15 @@ const CLOSING: Duration = Duration::from_secs(10);
 /// How often the cluster's controller is asked whether it lives. Its process is looked at more often.
 const ASKING: Duration = Duration::from_secs(5);
 
+/// What does not wait for the guard's next turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The server has ended.
+    Ended,
+    /// An action has left something to be done.
+    Called,
+}
+
 /// What the threads tell each other.
 #[derive(Default)]
 pub struct Seen {
@@ -44,7 +54,7 @@ impl Seen {
     }
 }
 
-/// Waits for the end of the server, says so to `ends`, and reports it.
+/// Waits for the end of the server, says so, and reports it.
 ///
 /// # Errors
 /// When the cluster cannot be told.
@@ -53,17 +63,31 @@ pub fn end(
     daemon: Daemon,
     child: Option<Child>,
     seen: &Seen,
-    ends: &mpsc::Sender<()>,
+    events: &mpsc::Sender<Event>,
 ) -> Result<()> {
     daemon.await_end();
     // Nobody may be listening any more.
-    let _ = ends.send(());
+    let _ = events.send(Event::Ended);
     let status = child.and_then(|mut child| child.wait().ok());
     let killed = ending::count_killed_for_memory().unwrap_or_default();
     let is_for_memory = killed > seen.killed_for_memory.load(Ordering::Relaxed);
     let node = Node::gather(call, REPORT)?;
     let how = ending::note(&node, daemon.pid.unsigned_abs(), status, is_for_memory);
     ending::report(&node, daemon, &format!("the server {how}"))
+}
+
+/// Listens for calls of actions as long as the server lives.
+///
+/// # Errors
+/// When it cannot be listened.
+pub fn calls(ear: &Ear, daemon: Daemon, events: &mpsc::Sender<Event>) -> Result<()> {
+    while daemon.is_alive() {
+        if ear.listen().context("this guard does not hear any more")? {
+            // Nobody may be listening any more.
+            let _ = events.send(Event::Called);
+        }
+    }
+    Ok(())
 }
 
 /// Asks the server each second whether it lives; reports it once it has not answered for the whole of `hang_timeout`, and
