@@ -54,6 +54,11 @@ impl Guard {
         sign.is_none_or(|sign| SystemTime::now().duration_since(sign).unwrap_or_default() < SILENT)
     }
 
+    /// Whether it is there, and shows that it works.
+    pub fn is_at_work(&self) -> bool {
+        self.is_there() && self.is_lively()
+    }
+
     /// Tells it to look at once; whether it is there, works and has heard. Nobody waits for what it does then.
     pub fn call(&self) -> bool {
         self.is_lively() && call::call(&self.ear)

@@ -158,11 +158,7 @@ impl Memory {
     /// One turn; how long to wait before the next one.
     fn take_turn(&mut self, node: &Node, daemon: Daemon) -> Result<Duration> {
         let pause = if node.is_marked(daemon) {
-            let pause = primary::turn(node, &mut self.primary)?;
-            if self.is_called && node.is_marked(daemon) {
-                primary::tell_standing(node)?;
-            }
-            pause
+            primary::turn(node, &mut self.primary)?
         } else {
             self.primary = primary::Memory::default();
             if self.is_called {
@@ -185,9 +181,14 @@ impl Memory {
     }
 }
 
-/// Leaves it to the guard of this instance to look at it now, and to tell the cluster; whether it does.
-pub fn leave_to_it(node: &Node) -> bool {
+/// Leaves it to the guard of this instance to review it now; whether it does.
+pub fn leave_review(node: &Node) -> bool {
     Guard::of(&node.run_dir, &node.resource).call()
+}
+
+/// Leaves it to the guard to tell the cluster soon what a new primary is; whether it does.
+pub fn leave_telling(node: &Node) -> bool {
+    Guard::of(&node.run_dir, &node.resource).is_at_work()
 }
 
 /// Starts the guard of this instance, unless it is there or there is nothing for it to do.

@@ -50,7 +50,7 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
         return Ok(());
     }
     let follows = (moment, operation) == (Moment::Post, Operation::Promote) && !is_about_me(&note.promote);
-    if follows && guard::leave_to_it(node) {
+    if follows && guard::leave_review(node) {
         // The resources that wait for the promotion, as the address does, wait for all notifications of it.
         return Ok(());
     }

@@ -54,7 +54,7 @@ fn run(node: &Node) -> Outcome {
     let Some(daemon) = node.daemon() else {
         return Err(OcfError::generic("the server is not running, and is not started by a promotion").into());
     };
-    let turn = node.await_turn(node.deadline)?;
+    let _turn = node.await_turn(node.deadline)?;
     let mut session = node.session()?;
     let is_writable = session.state()?.is_writable();
     if is_writable && node.is_marked(daemon) {
@@ -83,10 +83,9 @@ fn run(node: &Node) -> Outcome {
     let open = session.dialect().open_for_writes();
     session.execute("open the server for writes", open)?;
     log::info!("promoted: open for writes");
-    drop(turn);
-    // A lower score than a replica's must not last until its guard has raised it: Pacemaker would move the role again.
+    // The address comes first, and has the machine for itself. A lower score than a replica's must not last until its guard has raised it: Pacemaker would move the role again.
     let is_highest = matches!(score, Some(REPLICA | TARGET | PRIMARY));
-    if is_highest && guard::leave_to_it(node) {
+    if is_highest && guard::leave_telling(node) {
         return Ok(ExitCode::Success);
     }
     if let Some(view) = node.view()? {

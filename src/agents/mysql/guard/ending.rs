@@ -23,6 +23,10 @@ use crate::server::process::{Daemon, last_error};
 /// How long it is waited for another promotion before the failure is reported.
 const SUCCESSION: Duration = Duration::from_secs(5);
 
+/// So much longer the failure of a primary may wait: the address moves first, and the monitor that begins anew after the
+/// demotion has usually found it by then (a report counts as two failures, where a monitor's counts as one).
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// How soon a cluster that did not answer is asked or told again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -97,7 +101,9 @@ pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
         let is_on_record = || node.record().is_ok_and(|last| last.is_some_and(|last| last.primary != cluster.node));
         let is_promoted_elsewhere =
             || is_on_record() && cluster.view(node.deadline).is_ok_and(|view| is_led(cluster, &view));
-        node.deadline.at_most(SUCCESSION).wait_for(LOOK, || is_promoted_elsewhere().then_some(()));
+        if node.deadline.at_most(SUCCESSION).wait_for(LOOK, || is_promoted_elsewhere().then_some(())).is_some() {
+            std::thread::sleep(SETTLING);
+        }
     }
     // Later than that: each attribute that changes makes Pacemaker plan its transition anew.
     if let Err(error) = cluster.set_attribute(&failure_attribute(&node.resource), why, node.deadline) {

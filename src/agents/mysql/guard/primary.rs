@@ -51,6 +51,7 @@ pub struct Memory {
     waiting: Option<Since>,
     last: Option<Since>,
     short_since: Option<Instant>,
+    is_told: bool,
 }
 
 impl Memory {
@@ -80,6 +81,11 @@ pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
             return Ok(CALM);
         }
     };
+    if !memory.is_told {
+        // What a promotion has left to its guard.
+        publish_standing(node, cluster, &cluster.view(node.deadline)?);
+        memory.is_told = true;
+    }
     let mut session = node.quick_session()?;
     let mut work = Work { node, cluster, session: &mut session, memory };
     let Some(wanted) = node.config.semi_sync else { return work.end_promise(record) };
@@ -104,16 +110,7 @@ enum OnRecord {
     Other(String),
 }
 
-/// Tells the cluster what this primary is, after its promotion.
-///
-/// # Errors
-/// When the cluster cannot be asked.
-pub fn tell_standing(node: &Node) -> Result<()> {
-    let Some(cluster) = &node.cluster else { return Ok(()) };
-    publish_standing(node, cluster, &cluster.view(node.deadline)?);
-    Ok(())
-}
-
+/// Tells the cluster what this primary is.
 fn publish_standing(node: &Node, cluster: &Cluster, view: &View) {
     if !view.is_left_alone_on(&cluster.node) {
         publish(node, view, &Standing::primary(read_state(node).as_ref()));

@@ -57,7 +57,7 @@ pub struct Options {
     pub rate: u32,
     /// The writers stop after this time, whether told to or not; usually 10 minutes.
     pub limit: Duration,
-    /// A writer's time-out for a connection; usually 500 ms.
+    /// A writer's time-out for a connection, and so how finely a gap is measured; usually 100 ms.
     pub connect_timeout: Duration,
     /// A writer's time-out for an answer; usually 1 s. A vanished address sends no RST, so after a node's
     /// death this is the least gap a client sees.
@@ -87,7 +87,7 @@ impl Options {
             writers: 2,
             rate: 200,
             limit: Duration::from_secs(600),
-            connect_timeout: Duration::from_millis(500),
+            connect_timeout: Duration::from_millis(100),
             answer_timeout: Duration::from_secs(1),
             pause: Duration::from_millis(20),
             watch_every: Duration::from_millis(50),
