@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use nix::sys::signal::Signal;
 
 use super::decide::position::Told;
@@ -11,6 +12,7 @@ use super::node::{Node, insist};
 use super::review;
 use super::{closing, guard, replicate};
 use crate::deadline::Deadline;
+use crate::exec;
 use crate::gtid::GtidSet;
 use crate::ocf::exit::{ExitCode, Outcome};
 use crate::server::client::{Session, Unavailable};
@@ -18,6 +20,9 @@ use crate::server::process::Daemon;
 
 /// How long a server that does not listen any more may take to end by itself.
 const SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// What Pacemaker's tools may take to say what is on record, while the server is being closed.
+const FINDING: Duration = Duration::from_secs(5);
 
 /// What SIGKILL needs, and the telling after it.
 const KILL: Duration = Duration::from_secs(5);
@@ -57,40 +62,39 @@ pub fn demote(node: &Node) -> Outcome {
 ///
 /// # Errors
 /// When it is not closed by the deadline.
-pub fn close_primary(node: &Node, session: &mut Session, deadline: Deadline) -> anyhow::Result<()> {
-    closing::close(node, session, deadline)?;
-    node.mark().remove()?;
-    guard::forget_state(node);
-    let has = replicate::received(session).map_err(|error| format!("{error:#}"));
-    // The attributes of a node that leaves the cluster are gone with it; the record stays (objection 18).
-    if let Ok(last) = &has
-        && let Err(error) = record_closed(node, last, deadline)
-    {
-        log::warn!("cannot record the final position: {error:#}");
+pub fn close_primary(node: &Node, session: &mut Session, deadline: Deadline) -> Result<()> {
+    let (found, has) = exec::at_once(
+        || Ok(node.record_by(deadline.at_most(FINDING))),
+        || {
+            closing::close(node, session, deadline)?;
+            node.mark().remove()?;
+            guard::forget_state(node);
+            Ok(replicate::received(session).map_err(|error| format!("{error:#}")))
+        },
+    )?;
+    match found {
+        Ok(record) => tell_final_position(node, record, has, deadline),
+        Err(error) => log::warn!("cannot tell the final position: {error:#}"),
     }
-    tell_final_position(node, has);
     Ok(())
 }
 
-/// Writes into the record what this primary had when it was closed, if it is still the last one.
-fn record_closed(node: &Node, last: &GtidSet, deadline: Deadline) -> anyhow::Result<()> {
-    let (Some(cluster), Some(record)) = (&node.cluster, node.record()?) else { return Ok(()) };
-    if record.primary != cluster.node {
-        return Ok(());
-    }
-    let from = record.to_string();
-    let record = Record { state: State::Closed, last: Some(last.to_string()), ..record };
-    cluster.write_record(Some(&from), &record.to_string(), &cluster.view(deadline)?, deadline)
-}
-
-/// Tells the replicas what they wait for before they receive nothing more, or that nothing more comes.
-fn tell_final_position(node: &Node, has: Result<GtidSet, String>) {
+/// Tells the replicas what they wait for before they receive nothing more, or that nothing more comes; and leaves it in
+/// the record, if that is still this primary's: the attributes of a node that leaves the cluster are gone with it
+/// (objection 18).
+fn tell_final_position(node: &Node, record: Option<Record>, has: Result<GtidSet, String>, deadline: Deadline) {
     let Some(cluster) = &node.cluster else { return };
     let life = node.instance().map_or("none".into(), |instance| instance.life);
-    let told = node.record().and_then(|record| {
-        review::tell(node, cluster, &Told { epoch: next_epoch(record.as_ref()), sealed: true, life, has })
-    });
-    if let Err(error) = told {
+    let told = Told { epoch: next_epoch(record.as_ref()), sealed: true, life, has: has.clone() };
+    let record_closed = || {
+        let (Ok(last), Some(record)) = (has, record.filter(|record| record.primary == cluster.node)) else {
+            return Ok(());
+        };
+        let from = record.to_string();
+        let record = Record { state: State::Closed, last: Some(last.to_string()), ..record };
+        cluster.replace_record(Some(&from), &record.to_string(), deadline)
+    };
+    if let Err(error) = exec::at_once(record_closed, || review::tell(node, cluster, &told)) {
         log::warn!("cannot tell the final position: {error:#}");
     }
 }
@@ -99,7 +103,12 @@ fn tell_final_position(node: &Node, has: Result<GtidSet, String>) {
 fn closed_by_its_end(node: &Node) -> Outcome {
     node.mark().remove()?;
     guard::forget_state(node);
-    tell_final_position(node, Err("its server is not running".into()));
+    match node.record() {
+        Ok(record) => {
+            tell_final_position(node, record, Err("its server is not running".into()), node.deadline);
+        }
+        Err(error) => log::warn!("cannot tell the final position: {error:#}"),
+    }
     Ok(ExitCode::Success)
 }
 

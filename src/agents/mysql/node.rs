@@ -149,8 +149,16 @@ impl Node {
     /// # Errors
     /// When the cluster cannot be asked, or the record is broken or older than what these data have seen.
     pub fn record(&self) -> Result<Option<Record>> {
+        self.record_by(self.deadline)
+    }
+
+    /// The same, with a deadline of its own.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn record_by(&self, deadline: Deadline) -> Result<Option<Record>> {
         let Some(cluster) = &self.cluster else { return Ok(None) };
-        let text = cluster.read_record(self.deadline)?;
+        let text = cluster.read_record(deadline)?;
         let record = text.map(|text| Record::parse(&text).map_err(OcfError::generic)).transpose()?;
         self.compare_with_data(record.as_ref())?;
         Ok(record)

@@ -1,8 +1,8 @@
 //! promote: hear the survivors, fetch what one of them has and this one has not, apply everything, write the promotion into
 //! the cluster's configuration, and only then open.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -23,6 +23,9 @@ use crate::server::semisync;
 
 /// How often it is looked whether the survivors have told their positions.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// So long what was seen of the cluster is believed: less than it takes to notice that a node is gone.
+const NEW: Duration = Duration::from_millis(500);
 
 /// Survivors tell their positions before promote is called; that takes this long at most, unless one hangs.
 const SURVIVORS: Duration = Duration::from_secs(15);
@@ -121,22 +124,9 @@ struct Promotion {
 /// Makes sure that this instance has committed everything that was acknowledged (invariant 3).
 fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> Result<Promotion> {
     let refuse = |why: String| OcfError::generic(format!("not promoted: {why}"));
-    if let Some(why) = unfit(&session.state()?) {
-        bail!(refuse(why));
-    }
-    if is_stopped_target(node, cluster, session)? {
-        bail!(refuse("somebody stopped its SQL thread: START REPLICA SQL_THREAD, and ask again".into()));
-    }
-    replicate::seal(session, node.deadline)?;
-    // Before any change of source, and before anything that may fail: a restart, as well as a change of source, throws
-    // the relay log away (objection 2).
-    replicate::drain(session, node.deadline)?;
-    let record = node.record()?;
-    if let Some(why) = out_of_it(session.replica_status()?.as_ref(), &session.state()?.executed, record.as_ref())? {
-        bail!(refuse(why));
-    }
+    let (look, record) = exec::at_once(|| Ok(Look::at(node, cluster)), || prepare(node, cluster, session))?;
     let instance = node.instance()?;
-    let heard = await_survivors(node, cluster, session, record.as_ref())?;
+    let heard = await_survivors(node, cluster, session, record.as_ref(), look?)?;
     loop {
         let executed = session.state()?.executed;
         let me = Survivor { instance: instance.clone(), has: Ok(executed.clone()) };
@@ -156,6 +146,42 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
             Verdict::FetchFrom(survivor) => fetch(node, session, &heard, &survivor)?,
             Verdict::Refuse(why) => bail!(refuse(why)),
         }
+    }
+}
+
+/// Makes this instance fit to be promoted, as far as it can do so by itself; the record of the last promotion.
+fn prepare(node: &Node, cluster: &Cluster, session: &mut Session) -> Result<Option<Record>> {
+    let refuse = |why: String| OcfError::generic(format!("not promoted: {why}"));
+    if let Some(why) = unfit(&session.state()?) {
+        bail!(refuse(why));
+    }
+    if is_stopped_target(node, cluster, session)? {
+        bail!(refuse("somebody stopped its SQL thread: START REPLICA SQL_THREAD, and ask again".into()));
+    }
+    replicate::seal(session, node.deadline)?;
+    // Before any change of source, and before anything that may fail: a restart, as well as a change of source, throws
+    // the relay log away (objection 2).
+    replicate::drain(session, node.deadline)?;
+    let record = node.record()?;
+    if let Some(why) = out_of_it(session.replica_status()?.as_ref(), &session.state()?.executed, record.as_ref())? {
+        bail!(refuse(why));
+    }
+    Ok(record)
+}
+
+/// What the others have told, and the cluster, at one moment.
+struct Look {
+    at: Instant,
+    told: BTreeMap<String, String>,
+    view: View,
+}
+
+impl Look {
+    fn at(node: &Node, cluster: &Cluster) -> Result<Self> {
+        let at = Instant::now();
+        let told = || cluster.told(&position_attribute(&node.resource), node.deadline);
+        let (told, view) = exec::at_once(told, || cluster.view(node.deadline))?;
+        Ok(Self { at, told, view })
     }
 }
 
@@ -198,17 +224,22 @@ struct Heard {
 /// Waits until every other instance that is there has told its sealed position for this promotion; for one that is not in
 /// the in-sync set only a little, and for the others until it makes no sense any more. Whether those that told are enough
 /// is decided by the election.
-fn await_survivors(node: &Node, cluster: &Cluster, session: &Session, record: Option<&Record>) -> Result<Heard> {
+/// `look`: a first one, which counts if it is a new one.
+fn await_survivors(
+    node: &Node,
+    cluster: &Cluster,
+    session: &Session,
+    record: Option<&Record>,
+    look: Look,
+) -> Result<Heard> {
     let vendor = session.dialect().version().vendor;
     let sync = record.and_then(|record| record.sync.as_ref());
     let set: Option<BTreeSet<&str>> = sync.map(|sync| sync.all().map(|one| one.node.as_str()).collect());
     let long = node.deadline.at_most(SURVIVORS);
     let short = node.deadline.at_most(STRANGERS);
+    let mut first = Some(look).filter(|look| look.at.elapsed() < NEW);
     loop {
-        let (told, view) = exec::at_once(
-            || cluster.told(&position_attribute(&node.resource), node.deadline),
-            || cluster.view(node.deadline),
-        )?;
+        let Look { told, view, .. } = first.take().map_or_else(|| Look::at(node, cluster), Ok)?;
         if !view.quorate {
             bail!(OcfError::generic("this part of the cluster has no quorum: not promoted"));
         }
@@ -239,7 +270,7 @@ fn await_survivors(node: &Node, cluster: &Cluster, session: &Session, record: Op
 /// What the other instances told for the promotion of this epoch, sealed.
 fn read_sealed(
     vendor: crate::server::version::Vendor,
-    told: &std::collections::BTreeMap<String, String>,
+    told: &BTreeMap<String, String>,
     epoch: u64,
     me: &str,
 ) -> Vec<Survivor> {
@@ -310,14 +341,18 @@ fn write(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Prom
 /// When server or cluster cannot be asked or told.
 pub fn tell_survivors_position(node: &Node, deadline: Deadline) -> Result<()> {
     let Some(cluster) = &node.cluster else { return Ok(()) };
-    let record = node.record()?;
-    let epoch = next_epoch(record.as_ref());
     let Some(daemon) = node.daemon() else {
+        let epoch = next_epoch(node.record()?.as_ref());
         let has = Err("its server is not running".into());
         return super::review::tell(node, cluster, &Told { epoch, sealed: true, life: "none".into(), has });
     };
-    let mut session = insist(deadline, || super::monitor::ask(node, daemon))?;
-    replicate::seal(&mut session, deadline)?;
+    let sealed = || {
+        let mut session = insist(deadline, || super::monitor::ask(node, daemon))?;
+        replicate::seal(&mut session, deadline)?;
+        Ok(session)
+    };
+    let (record, mut session) = exec::at_once(|| node.record(), sealed)?;
+    let epoch = next_epoch(record.as_ref());
     let executed = session.state()?.executed;
     let has = match out_of_it(session.replica_status()?.as_ref(), &executed, record.as_ref())? {
         Some(why) => Err(why),

@@ -173,6 +173,22 @@ impl Ledger {
         Ok(self.now() - asked)
     }
 
+    /// Waits until writes have stopped at some moment after `since`.
+    ///
+    /// # Errors
+    /// If they do not within `time`.
+    pub fn wait_until_stopped(&self, since: Duration, time: Duration) -> Result<()> {
+        let stopped = || self.last_gap().filter(|gap| gap.from >= since);
+        let deadline = Deadline::after(time);
+        while stopped().is_none() {
+            if deadline.is_over() {
+                bail!("writes went on for {time:?}");
+            }
+            thread::sleep(self.shared.options.pause);
+        }
+        Ok(())
+    }
+
     fn wait(&self, time: Duration, is_so: impl Fn(&Book) -> bool) -> Result<()> {
         let asked = self.now();
         let deadline = Deadline::after(time);
