@@ -3,16 +3,17 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use syslog::{BasicLogger, Facility, Formatter3164};
+use syslog::{BasicLogger, Facility, Formatter3164, LoggerBackend};
 
 /// Starts logging; `what` stands in front of each message. With `OCF_TRACE_RA` or `HA_debug` set, tools and statements
 /// are logged too.
 pub fn start(what: &str) {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
     let level = if is_set("OCF_TRACE_RA") || is_set("HA_debug") { LevelFilter::Debug } else { LevelFilter::Info };
-    let logger: Box<dyn Log> = match open_syslog() {
+    let logger: Box<dyn Log> = match open_syslog(Path::new("/dev/log")) {
         Some(syslog) if !std::io::stderr().is_terminal() => {
             Box::new(Prefixed { what: what.to_string(), inner: syslog })
         }
@@ -24,15 +25,25 @@ pub fn start(what: &str) {
     }
 }
 
-fn open_syslog() -> Option<BasicLogger> {
-    Path::new("/dev/log").exists().then_some(())?;
+/// A journal that hangs must not hang the agent with it (objection 16): what it does not take within that is lost.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+fn open_syslog(socket: &Path) -> Option<BasicLogger> {
+    socket.exists().then_some(())?;
     let formatter = Formatter3164 {
         facility: Facility::LOG_DAEMON,
         hostname: None,
         process: "rustha".into(),
         pid: std::process::id(),
     };
-    syslog::unix(formatter).ok().map(BasicLogger::new)
+    let logger = syslog::unix_custom(formatter, socket).ok()?;
+    match &logger.backend {
+        LoggerBackend::Unix(socket) => socket.set_write_timeout(Some(PATIENCE)),
+        LoggerBackend::UnixStream(stream) => stream.get_ref().set_write_timeout(Some(PATIENCE)),
+        _ => Ok(()),
+    }
+    .ok()?;
+    Some(BasicLogger::new(logger))
 }
 
 struct Prefixed<L> {
@@ -81,4 +92,28 @@ impl Log for StandardError {
 /// Other crates' messages may hold what must not be logged.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("rustha")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn objection_16_a_journal_that_hangs_does_not_hang_the_agent() {
+        let path = std::env::temp_dir().join(format!("rustha-log-{}", std::process::id()));
+        let _nobody_reads = UnixDatagram::bind(&path).expect("bound");
+        let logger = open_syslog(&path).expect("it is there");
+        let start = Instant::now();
+        let record = Record::builder().args(format_args!("a message")).target("rustha").build();
+        // Until nothing more fits.
+        while start.elapsed() < PATIENCE {
+            logger.log(&record);
+        }
+        logger.log(&record);
+        assert!(start.elapsed() < PATIENCE * 20, "{:?}", start.elapsed());
+        std::fs::remove_file(path).expect("removed");
+    }
 }

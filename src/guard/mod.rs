@@ -2,6 +2,7 @@
 //! there is one of it, how it begins and how it is ended. One that dies harms nothing: the next monitor starts another.
 
 pub mod call;
+pub mod scope;
 pub mod turn;
 
 use std::fs;
@@ -28,6 +29,7 @@ const SILENT: Duration = Duration::from_secs(30);
 
 /// A resource's guard on this node.
 pub struct Guard {
+    resource: String,
     lock: PathBuf,
     number: PathBuf,
     ear: PathBuf,
@@ -37,6 +39,7 @@ impl Guard {
     /// The guard of this resource.
     pub fn of(run_dir: &Path, resource: &str) -> Self {
         Self {
+            resource: resource.to_string(),
             lock: run_dir.join(format!("rustha-{resource}.guard")),
             number: run_dir.join(format!("rustha-{resource}.guard.pid")),
             ear: run_dir.join(format!("rustha-{resource}.guard.ear")),
@@ -87,6 +90,9 @@ impl Guard {
     pub fn stay(self) -> Result<Option<Stay>> {
         // Somebody may just be looking whether it is there.
         let Ok(turn) = Turn::take(&self.lock, Deadline::after(PAUSE * 20)) else { return Ok(None) };
+        if let Err(error) = scope::enter(&self.resource) {
+            log::warn!("guard and server stay in Pacemaker's control group: {error:#}");
+        }
         let stay = Stay { guard: self, turn };
         stay.show_life()?;
         Ok(Some(stay))

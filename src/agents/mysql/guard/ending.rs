@@ -109,7 +109,10 @@ pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
     if let Err(error) = cluster.set_attribute(&failure_attribute(&node.resource), why, node.deadline) {
         log::warn!("cannot tell why: {error:#}");
     }
-    if node.daemon() == Some(daemon) || node.daemon().is_none() {
+    // What the cluster has found meanwhile by itself it recovers already.
+    let is_starting = Turn::try_take(&node.starting_file())?.is_none();
+    let is_another = node.daemon().is_some_and(|now| now != daemon);
+    if !is_starting && !is_another {
         insist(node, || cluster.report_failure(node.deadline)).context(tell)?;
         log::info!("reported to the cluster as failed");
     }
