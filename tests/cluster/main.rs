@@ -17,6 +17,7 @@ mod server;
 mod stack;
 mod stuck_disk;
 mod switchover;
+mod systemd;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,6 +39,7 @@ const ALL: &[&[Scenario]] = &[
     replicas::ALL,
     maintenance::ALL,
     stack::ALL,
+    systemd::ALL,
     configuration::ALL,
     semisync::ALL,
     killed::ALL,

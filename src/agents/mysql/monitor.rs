@@ -18,6 +18,9 @@ use crate::server::process::Daemon;
 /// A set that is smaller than it should be for less than this is on its way.
 const TRANSIENT: Duration = Duration::from_secs(5);
 
+/// A replica that is not in sync for less than this is on its way.
+const JOINING: Duration = Duration::from_secs(30);
+
 /// How long a monitor waits for its turn.
 const TURN: Duration = Duration::from_secs(2);
 
@@ -235,8 +238,7 @@ fn replica(node: &Node, session: &mut Session) -> Outcome {
         return Ok(ExitCode::Success);
     };
     match review::review(node, session) {
-        Ok(Standing { score: Some(Score::Never), status, .. }) => degraded(false, status),
-        Ok(_) => Ok(ExitCode::Success),
+        Ok(standing) => replica_standing(node, standing),
         Err(error) => {
             // The cluster's trouble is no failure of the server; its own is one, and shows again here.
             session.state().context("the server does not say its state any more")?;
@@ -244,6 +246,25 @@ fn replica(node: &Node, session: &mut Session) -> Outcome {
             Ok(ExitCode::Success)
         }
     }
+}
+
+/// One that replicates well and is not in sync yet is on its way there, for a while: Pacemaker 3.0.3 goes on showing what
+/// was degraded once as a failed action.
+fn replica_standing(node: &Node, standing: Standing) -> Outcome {
+    if standing.score != Some(Score::Never) {
+        // It is there only on the way; that it is not is the usual case.
+        let _ = fs::remove_file(joining_file(node));
+        return Ok(ExitCode::Success);
+    }
+    if standing.readable && review::since(&joining_file(node)) < JOINING {
+        return Ok(ExitCode::Success);
+    }
+    degraded(false, standing.status)
+}
+
+/// The file that is there while a replica is on its way into the in-sync set.
+fn joining_file(node: &Node) -> PathBuf {
+    node.run_dir.join(format!("rustha-{}.joining", node.resource))
 }
 
 /// Open for writes without having been promoted by us.

@@ -43,6 +43,6 @@ mod workspace;
 
 pub use fault::Fault;
 pub use lab::{Lab, UpOptions};
-pub use node::{Daemon, Node, StuckDisk, boot, init};
+pub use node::{Daemon, Node, StuckDisk, Systemd, boot, init};
 pub use process::Output;
 pub use roots::{Root, Vendor};

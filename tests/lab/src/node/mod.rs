@@ -7,6 +7,7 @@ mod init;
 mod power;
 mod server;
 mod stack;
+mod systemd;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use disk::StuckDisk;
 pub(crate) use disk::thaw;
 pub use init::init;
 pub use stack::Daemon;
+pub use systemd::Systemd;
 
 /// A node's disk, in bytes.
 const DISK: u64 = 3 << 30;
