@@ -306,14 +306,19 @@ impl Cluster {
 
     /// Lets this part's copy of the CIB win over any that was written without it: a node that was just cut off may have
     /// written more, and its older record would be everybody's when it is back (found by the model, tests/protocol).
-    /// Returns when a majority has a higher rank than `before`.
+    /// Returns when a majority has a higher rank than `before`, and this node's copy has still this record.
     ///
     /// # Errors
-    /// When it cannot be written, or is not confirmed by the deadline.
-    pub fn outrank(&self, before: u64, view: &View, deadline: Deadline) -> Result<()> {
+    /// When it cannot be written, or is not confirmed by the deadline, or such a copy was there before.
+    pub fn outrank(&self, before: u64, record: &str, view: &View, deadline: Deadline) -> Result<()> {
         let xml = "<cib admin_epoch=\"admin_epoch++\"/>";
         exec::run("cibadmin", &["--modify", "--xml-text", xml], None, deadline)?.success()?;
-        self.confirm(view, deadline, |node, deadline| self.rank_of(node, deadline).is_ok_and(|rank| rank > before))
+        let has_it = |node: &str, deadline| self.rank_of(node, deadline).is_ok_and(|rank| rank > before);
+        let (own, ()) = exec::at_once(|| self.read_record(deadline), || self.confirm(view, deadline, has_it))?;
+        if own.as_deref() != Some(record) {
+            bail!("an older copy of the cluster's configuration has replaced the one with this promotion");
+        }
+        Ok(())
     }
 
     /// Makes certain that this record, which is this node's, is the cluster's.

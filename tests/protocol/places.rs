@@ -193,13 +193,13 @@ fn recording() -> Vec<Seeded> {
             &[Guard(0, IMPATIENT, Some(Hitch::SlowCib)), Part(0, Both), Apply(0), Confirm(0), NoticeHere],
             8,
         ),
-        // db1 is demoted when it was just cut off.
+        // db1 goes on alone when it was just cut off.
         Seeded::new(
             Mistake::WritesWithoutAsking,
-            Stuck,
-            three(Whole, [1, 2, 0]),
-            &[Part(0, Cluster), SwitchOver(0)],
-            7,
+            SecondWriter(0),
+            three(Whole, [1, 1, 0]),
+            &[Part(0, Both), impatient(0)],
+            10,
         )
         .masked_by(&[Mistake::ClaimDoesNotOutrank]),
         // db1 is back while db2 claims.

@@ -327,7 +327,7 @@ fn write(node: &Node, cluster: &Cluster, session: &mut Session, promotion: &Prom
     )?;
     // After the record, as a promotion that was not confirmed did not take place; before the first write.
     node.lasting().note_epoch(record.epoch)?;
-    cluster.outrank(rank, &promotion.view, node.deadline)?;
+    cluster.outrank(rank, &record.to_string(), &promotion.view, node.deadline)?;
     let from = if record.base.is_empty() { "nothing" } else { &record.base };
     let set = record.sync.as_ref().map_or("nobody (not managed)".into(), |sync| names(sync.all()));
     log::info!("promotion {} of {}, from {from}; in sync: {set}", record.epoch, node.resource);

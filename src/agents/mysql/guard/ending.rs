@@ -106,9 +106,7 @@ pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
         }
     }
     // Later than that: each attribute that changes makes Pacemaker plan its transition anew.
-    if let Err(error) = cluster.set_attribute(&failure_attribute(&node.resource), why, node.deadline) {
-        log::warn!("cannot tell why: {error:#}");
-    }
+    tell_why(node, cluster, why);
     // What the cluster has found meanwhile by itself it recovers already.
     let is_starting = Turn::try_take(&node.starting_file())?.is_none();
     let is_another = node.daemon().is_some_and(|now| now != daemon);
@@ -117,6 +115,19 @@ pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
         log::info!("reported to the cluster as failed");
     }
     Ok(())
+}
+
+/// Tells people why it failed, before it is started again: the guard that was about to do so ends then.
+pub fn tell_before_start(node: &Node) {
+    if let (Some(cluster), Some(how)) = (&node.cluster, read(node)) {
+        tell_why(node, cluster, &format!("the server {how}"));
+    }
+}
+
+fn tell_why(node: &Node, cluster: &Cluster, why: &str) {
+    if let Err(error) = cluster.set_attribute(&failure_attribute(&node.resource), why, node.deadline) {
+        log::warn!("cannot tell why: {error:#}");
+    }
 }
 
 /// Asks or tells until the deadline: a cluster in trouble may not answer at once, and nobody else tells it soon.

@@ -53,6 +53,7 @@ impl Order {
 /// When the guard or the server's program cannot be started.
 pub fn launch(node: &Node, program: &Path, args: &[String]) -> Result<Starting> {
     super::end(node);
+    ending::tell_before_start(node);
     ending::forget(node);
     let log = node.layout.log.clone();
     let log_offset = log_end(&log)?;
