@@ -73,9 +73,18 @@ pub fn note_heard(node: &Node, primary: &str, call: &Call) {
     write(node, Kind::Heard, &format!("{primary} {} {}", call.epoch, names(&call.set)));
 }
 
+/// What the guard has heard of the primary. Where semi-sync is not managed nobody calls: then a notification that did not
+/// come is found by the next full monitor.
+fn heard(node: &Node) -> Option<String> {
+    match node.config.semi_sync {
+        Some(_) => read(node, Kind::Heard, FRESH),
+        None => Some("nobody calls".into()),
+    }
+}
+
 /// Keeps that this replica of `source` is a member of the set on record.
 pub fn keep_member(node: &Node, daemon: Daemon, source: &Source, record: &Record) {
-    let Some(heard) = read(node, Kind::Heard, FRESH) else { return };
+    let Some(heard) = heard(node) else { return };
     write(node, Kind::Seen, &format!("{}\n{heard}\n{record}", origin(daemon, &source.host, source.port)));
 }
 
@@ -95,7 +104,7 @@ pub fn is_unchanged(
     daemon: Daemon,
     judge: impl FnOnce(&ReplicaStatus) -> bool,
 ) -> Result<bool> {
-    let (Some(seen), Some(heard)) = (read(node, Kind::Seen, FULL), read(node, Kind::Heard, FRESH)) else {
+    let (Some(seen), Some(heard)) = (read(node, Kind::Seen, FULL), heard(node)) else {
         return Ok(false);
     };
     let Some((origin_then, rest)) = seen.split_once('\n') else { return Ok(false) };

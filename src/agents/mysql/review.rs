@@ -109,7 +109,7 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
             let standing = in_sync(node, record.as_ref(), primary, status, readable)?;
             if let (Some(REPLICA), true, Some(record)) = (standing.score, readable, &record)
                 && let Some(daemon) = node.daemon()
-                && record.sync.is_some()
+                && record.sync.is_some() == node.config.semi_sync.is_some()
             {
                 memo::keep_member(node, daemon, &source, record);
             }
