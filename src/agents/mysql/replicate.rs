@@ -68,9 +68,12 @@ pub fn drain(session: &mut Session, deadline: Deadline) -> Result<()> {
     if let Some(why) = health::applier_broken(&status) {
         bail!("the relay log cannot be applied: {why}");
     }
-    if !counts(session, &status) || session.state()?.executed.contains(&status.received) {
+    let executed = session.state()?.executed;
+    if !counts(session, &status) || executed.contains(&status.received) {
         return Ok(());
     }
+    let left = status.received.minus(&executed).count();
+    log::info!("waits until the {left} transactions are applied that were received and not applied yet");
     if !status.applier_running {
         let statement = session.dialect().start_applier();
         session.execute("start the applier", &statement)?;
