@@ -36,6 +36,15 @@ pub const ALL: &[Scenario] = &[
         fencing: false,
         run: power_off,
     },
+    Scenario {
+        name: "guard-lost",
+        about: "A guard that hangs delays nothing that an action does, and is replaced, as one is whose files are removed.",
+        roots: BOTH,
+        long: true,
+        nodes: 3,
+        fencing: false,
+        run: guard_lost,
+    },
 ];
 
 fn kill_daemon(bed: &Bed) -> Result<()> {
@@ -108,4 +117,45 @@ fn power_off(bed: &Bed) -> Result<()> {
     ensure!(is_divergence, "{primary} is kept out for another reason than a transaction of its own: {status}");
     ensure!(bed.attribute(&primary, "master-p_db")?.as_deref() == Some("-INFINITY"), "{primary} could be promoted");
     bed.finish(ledger, &bed.others(&primary)).map(drop)
+}
+
+/// The guards are left work by notifications and promotions, and report what ends.
+fn guard_lost(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let successor = bed.others(&primary)[0].to_owned();
+    let other = bed.others(&primary)[1].to_owned();
+    bed.prefer(&successor)?;
+    ledger.mark(format!("the guard of {other} hangs, and {primary} is killed"));
+    bed.lab().fault(Fault::HangGuard, &other)?;
+    bed.lab().fault(Fault::KillDaemon, &primary)?;
+    let now = bed.wait_promoted_on_other_than(&primary, WHOLE)?;
+    ensure!(now == successor, "{now} was promoted instead of {successor}");
+    // Its next monitor attaches the replica whose guard hangs.
+    ledger.wait_until_written(WHOLE)?;
+    wait_logged(bed, &other, "the guard hangs")?;
+    bed.clean_up()?;
+    bed.wait_all_instances(WHOLE)?;
+    bed.wait_status(&other, ", in sync", WHOLE)?;
+    ledger.mark(format!("the files of {successor}'s guard are removed"));
+    let started = bed.logged(&successor, "starting the guard")?.len();
+    bed.node(&successor)?.run(&["sh", "-c", "rm /run/resource-agents/rustha-p_db.guard*"])?;
+    wait_logged(bed, &successor, "the files of this guard were removed")?;
+    bed.wait("another guard", WHOLE, || {
+        Ok((bed.logged(&successor, "starting the guard")?.len() > started).then_some(()))
+    })?;
+    ledger.mark(format!("kill-daemon {successor}"));
+    bed.lab().fault(Fault::KillDaemon, &successor)?;
+    bed.wait_promoted_on_other_than(&successor, WHOLE)?;
+    // It is not the server's parent, and so does not know more.
+    wait_logged(bed, &successor, "guard: the server ended")?;
+    ledger.wait_until_written(WHOLE)?;
+    bed.clean_up()?;
+    bed.wait_all_instances(WHOLE)?;
+    bed.finish_settled(ledger, WHOLE).map(drop)
+}
+
+fn wait_logged(bed: &Bed, node: &str, text: &str) -> Result<()> {
+    bed.wait(&format!("{text:?} in the log of {node}"), WHOLE, || {
+        Ok((!bed.logged(node, text)?.is_empty()).then_some(()))
+    })
 }

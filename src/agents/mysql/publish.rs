@@ -1,10 +1,12 @@
 //! What the cluster and its operators are told about an instance: promotion score, state in words, readable or not.
 //! Written only where it differs from what the cluster already has.
 
+use anyhow::Result;
+
 use super::decide::record::names;
 use super::guard::Kept;
 use super::node::Node;
-use crate::pacemaker::{Score, View};
+use crate::pacemaker::{Cluster, Score, View};
 
 /// The score of the primary.
 pub const PRIMARY: Score = Score::Value(1000);
@@ -72,7 +74,7 @@ pub fn publish(node: &Node, view: &View, standing: &Standing) -> bool {
     let score = standing.score.map(|score| score.to_string());
     if attribute(&cluster.score_attribute()) != score.as_deref() {
         results.push(match standing.score {
-            Some(score) => cluster.set_score(score, node.deadline),
+            Some(score) => set_score(node, cluster, score),
             None => cluster.withdraw_score(node.deadline),
         });
     }
@@ -97,4 +99,15 @@ pub fn publish(node: &Node, view: &View, standing: &Standing) -> bool {
         log::warn!("cannot tell the cluster: {error:#}");
     }
     failed.is_empty()
+}
+
+/// Sets the score of an instance whose server lives: whoever sees the end of a server withdraws its score, and that may have
+/// been a moment ago.
+fn set_score(node: &Node, cluster: &Cluster, score: Score) -> Result<()> {
+    cluster.set_score(score, node.deadline)?;
+    if node.daemon().is_some() {
+        return Ok(());
+    }
+    log::warn!("the server has ended meanwhile");
+    cluster.withdraw_score(node.deadline)
 }
