@@ -90,11 +90,11 @@ impl Guard {
     pub fn stay(self) -> Result<Option<Stay>> {
         // Somebody may just be looking whether it is there.
         let Ok(turn) = Turn::take(&self.lock, Deadline::after(PAUSE * 20)) else { return Ok(None) };
-        if let Err(error) = scope::enter(&self.resource) {
-            log::warn!("guard and server stay in Pacemaker's control group: {error:#}");
-        }
         let stay = Stay { guard: self, turn };
         stay.show_life()?;
+        if let Err(error) = scope::enter(&stay.guard.resource) {
+            log::warn!("guard and server stay in Pacemaker's control group: {error:#}");
+        }
         Ok(Some(stay))
     }
 

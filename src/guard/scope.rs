@@ -26,10 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What systemd calls, with their types, the properties of the scope. A database may take its time to shut down.
-const PROPERTIES: [&[&str]; 3] = [
+const PROPERTIES: [&[&str]; 4] = [
     &["Before", "as", "1", "pacemaker.service"],
     &["CollectMode", "s", "inactive-or-failed"],
     &["TimeoutStopUSec", "t", "1800000000"],
+    // As pacemaker.service has it: a server may have a thread a connection.
+    &["TasksMax", "t", "18446744073709551615"],
 ];
 
 /// That the guard is not ended with a server which the kernel has ended: it reports that. Scopes have it since systemd 253.
@@ -63,7 +65,7 @@ fn unit_name(resource: &str, pid: &str) -> String {
 fn call<'a>(name: &'a str, pid: &'a str, properties: &[&[&'a str]]) -> Vec<&'a str> {
     const MANAGER: [&str; 4] =
         ["call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"];
-    const COUNTS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
+    const COUNTS: [&str; 7] = ["0", "1", "2", "3", "4", "5", "6"];
     let mut args = MANAGER.to_vec();
     args.extend(["StartTransientUnit", "ssa(sv)a(sa(sv))", name, "fail", COUNTS[properties.len() + 1]]);
     args.extend(["PIDs", "au", "1", pid]);
@@ -86,8 +88,9 @@ mod tests {
         let name = unit_name("p db/1", "77");
         assert_eq!(name, "rustha-p_db_1-77.scope");
         let asked = call(&name, "77", &PROPERTIES).join(" ");
-        assert!(asked.contains("rustha-p_db_1-77.scope fail 4 PIDs au 1 77 Before as 1 pacemaker.service"), "{asked}");
-        assert!(asked.ends_with("1800000000 0"), "{asked}");
+        assert!(asked.contains("rustha-p_db_1-77.scope fail 5 PIDs au 1 77 Before as 1 pacemaker.service"), "{asked}");
+        assert!(asked.ends_with("TasksMax t 18446744073709551615 0"), "{asked}");
+        assert!(call(&name, "77", &[&PROPERTIES[..], &[GO_ON]].concat()).contains(&"6"));
     }
 
     #[test]

@@ -332,11 +332,18 @@ impl Cluster {
             found.is_ok_and(|found| found.as_deref() == Some(value))
         };
         self.confirm(view, deadline, has_it)?;
-        let quorum = exec::run("crm_node", &["--quorum"], None, deadline)?.success()?;
-        if quorum.trim() != "1" {
+        if !self.is_quorate(deadline)? {
             bail!("quorum was lost while the record was written");
         }
         Ok(())
+    }
+
+    /// Whether this node's part of the cluster has quorum.
+    ///
+    /// # Errors
+    /// When the tool fails.
+    pub fn is_quorate(&self, deadline: Deadline) -> Result<bool> {
+        Ok(exec::run("crm_node", &["--quorum"], None, deadline)?.success()?.trim() == "1")
     }
 
     /// Waits until enough nodes have what this node has: its tools return after its own copy was changed, or read.

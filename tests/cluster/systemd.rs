@@ -36,8 +36,9 @@ fn systemd(bed: &Bed) -> Result<()> {
     let guard = machine.run(&["pgrep", "-x", "rustha"])?;
     let its = scope_of(&machine.run(&["cat", &format!("/proc/{}/cgroup", guard.trim())])?)?;
     ensure!(scope == its, "the guard is in {its}, and the server in {scope}");
-    let shown = machine.run(&["systemctl", "show", "--property=Before,OOMPolicy", &scope])?;
-    ensure!(shown.contains("pacemaker.service") && shown.contains("continue"), "{scope}: {shown}");
+    let shown = machine.run(&["systemctl", "show", "--property=Before,OOMPolicy,TasksMax", &scope])?;
+    let is_as_asked = ["pacemaker.service", "continue", "TasksMax=infinity"].iter().all(|part| shown.contains(part));
+    ensure!(is_as_asked, "{scope}: {shown}");
 
     ledger.mark("pacemaker.service is restarted in maintenance mode");
     bed.set_maintenance(true)?;

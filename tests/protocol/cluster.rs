@@ -136,9 +136,9 @@ impl State {
     pub fn write_cib(&mut self, world: &mut World, id: Id, write: CibWrite, is_slow: bool) {
         // A part of the cluster that was just cut off takes what the others never see, and its copy may win later.
         let is_asked = !world.setup.makes(Mistake::WritesWithoutAsking);
-        let is_possible = self.is_quorate(world, id) && (!is_asked || self.is_confirmed(world, id, self.nodes[id].cib));
-        // The last position of a primary that is closed is true wherever it is read, and left where it can be left.
-        if write.by != Writer::Demotion && !is_possible {
+        // The last position of a primary that is closed is true wherever it is read: nobody is asked before it is left.
+        let is_asked = is_asked && write.by != Writer::Demotion;
+        if !self.is_quorate(world, id) || is_asked && !self.is_confirmed(world, id, self.nodes[id].cib) {
             return self.fail_write(id, write.by);
         }
         self.nodes[id].agent.write = Some(write);

@@ -64,7 +64,7 @@ pub fn demote(node: &Node) -> Outcome {
 /// When it is not closed by the deadline.
 pub fn close_primary(node: &Node, session: &mut Session, deadline: Deadline) -> Result<()> {
     let (found, has) = exec::at_once(
-        || Ok(node.record_by(deadline.at_most(FINDING))),
+        || Ok(find_record(node, deadline.at_most(FINDING))),
         || {
             closing::close(node, session, deadline)?;
             node.mark().remove()?;
@@ -73,21 +73,36 @@ pub fn close_primary(node: &Node, session: &mut Session, deadline: Deadline) -> 
         },
     )?;
     match found {
-        Ok(record) => tell_final_position(node, record, has, deadline),
+        Ok((record, is_quorate)) => tell_final_position(node, record, is_quorate, has, deadline),
         Err(error) => log::warn!("cannot tell the final position: {error:#}"),
     }
     Ok(())
 }
 
+/// The record of the last promotion, and whether something may be written into it: who has no quorum changes nothing of
+/// the cluster's configuration.
+fn find_record(node: &Node, deadline: Deadline) -> Result<(Option<Record>, bool)> {
+    let Some(cluster) = &node.cluster else { return Ok((None, false)) };
+    exec::at_once(|| cluster.is_quorate(deadline), || node.record_by(deadline))
+        .map(|(quorate, record)| (record, quorate))
+}
+
 /// Tells the replicas what they wait for before they receive nothing more, or that nothing more comes; and leaves it in
 /// the record, if that is still this primary's: the attributes of a node that leaves the cluster are gone with it
 /// (objection 18).
-fn tell_final_position(node: &Node, record: Option<Record>, has: Result<GtidSet, String>, deadline: Deadline) {
+fn tell_final_position(
+    node: &Node,
+    record: Option<Record>,
+    is_quorate: bool,
+    has: Result<GtidSet, String>,
+    deadline: Deadline,
+) {
     let Some(cluster) = &node.cluster else { return };
     let life = node.instance().map_or("none".into(), |instance| instance.life);
     let told = Told { epoch: next_epoch(record.as_ref()), sealed: true, life, has: has.clone() };
     let record_closed = || {
-        let (Ok(last), Some(record)) = (has, record.filter(|record| record.primary == cluster.node)) else {
+        let (Ok(last), Some(record)) = (has, record.filter(|record| is_quorate && record.primary == cluster.node))
+        else {
             return Ok(());
         };
         let from = record.to_string();
@@ -105,7 +120,7 @@ fn closed_by_its_end(node: &Node) -> Outcome {
     guard::forget_state(node);
     match node.record() {
         Ok(record) => {
-            tell_final_position(node, record, Err("its server is not running".into()), node.deadline);
+            tell_final_position(node, record, false, Err("its server is not running".into()), node.deadline);
         }
         Err(error) => log::warn!("cannot tell the final position: {error:#}"),
     }

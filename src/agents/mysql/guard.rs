@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::Scope;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -28,7 +28,7 @@ use crate::exec;
 use crate::guard::turn::Turn;
 use crate::guard::{self, Guard, Stay};
 use crate::ocf::env::Invocation;
-use crate::pacemaker::Cluster;
+use crate::pacemaker::{Cluster, Score};
 use crate::server::client::{Session, Unavailable};
 use crate::server::process::Daemon;
 
@@ -46,6 +46,9 @@ const BUSY: Duration = Duration::from_millis(200);
 
 /// Between two turns, while an action that has left something to be done is just ending.
 const SOON: Duration = Duration::from_millis(20);
+
+/// So long it is tried again and again to attach a replica to a new primary; later by its monitors.
+const FOLLOWING: Duration = Duration::from_secs(90);
 
 /// How long a replica that is stopped waits for being taken out of the set.
 const GOOD_BYE: Duration = Duration::from_secs(3);
@@ -127,7 +130,7 @@ fn take_turns(node: &mut Node, daemon: Daemon, stay: &Stay, events: &mpsc::Recei
         let pause = match turn {
             Err(error) => Err(error),
             // Whoever has called has it for a moment yet.
-            Ok(None) if memory.is_called => Ok(SOON),
+            Ok(None) if memory.called.is_some_and(|called| called.elapsed() < CALM) => Ok(SOON),
             Ok(None) => Ok(BUSY),
             Ok(Some(_turn)) => memory.take_turn(node, daemon),
         };
@@ -150,8 +153,8 @@ fn take_turns(node: &mut Node, daemon: Daemon, stay: &Stay, events: &mpsc::Recei
 struct Memory {
     primary: primary::Memory,
     replica: replica::Memory,
-    /// An action has left something to be done, and it is not done yet.
-    is_called: bool,
+    /// Since when an action has left something to be done that is not done yet.
+    called: Option<Instant>,
 }
 
 impl Memory {
@@ -161,19 +164,24 @@ impl Memory {
             primary::turn(node, &mut self.primary)?
         } else {
             self.primary = primary::Memory::default();
-            if self.is_called {
-                review(node, &mut node.quick_session()?)?;
+            let reviewed = self.called.map(|_| review(node, &mut node.quick_session()?));
+            let pause = replica::turn(node, &mut self.replica)?;
+            let standing = reviewed.transpose()?;
+            let is_on_its_way = standing.is_some_and(|it| it.score == Some(Score::Never) && !it.readable);
+            if is_on_its_way && self.called.is_some_and(|called| called.elapsed() < FOLLOWING) {
+                // It may have much to apply before it can be attached.
+                return Ok(pause);
             }
-            replica::turn(node, &mut self.replica)?
+            pause
         };
-        self.is_called = false;
+        self.called = None;
         Ok(pause)
     }
 
     /// Waits; whether there is a next turn.
     fn goes_on_after(&mut self, pause: Duration, events: &mpsc::Receiver<Event>) -> bool {
         match events.recv_timeout(pause) {
-            Ok(Event::Called) => self.is_called = true,
+            Ok(Event::Called) => self.called = Some(Instant::now()),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Ok(Event::Ended) | Err(mpsc::RecvTimeoutError::Disconnected) => return false,
         }

@@ -181,7 +181,10 @@ fn tell(node: &Node, standing: &Standing) -> bool {
 
 /// A primary that promises less than it should is degraded, once that has lasted.
 fn primary(node: &Node) -> Outcome {
-    let _ = fs::remove_file(closed_file(node));
+    for file in [closed_file(node), joining_file(node)] {
+        // That there is none is the usual case.
+        let _ = fs::remove_file(file);
+    }
     let kept = guard::read_state(node);
     let standing = Standing::primary(kept.as_ref());
     if !memo::was_told(node, &standing) && tell(node, &standing) {
@@ -256,7 +259,8 @@ fn replica_standing(node: &Node, standing: Standing) -> Outcome {
         let _ = fs::remove_file(joining_file(node));
         return Ok(ExitCode::Success);
     }
-    if standing.readable && review::since(&joining_file(node)) < JOINING {
+    let age = node.daemon().map_or(Duration::ZERO, Daemon::age);
+    if standing.readable && review::since(&joining_file(node)).min(age) < JOINING {
         return Ok(ExitCode::Success);
     }
     degraded(false, standing.status)

@@ -15,6 +15,7 @@ use crate::deadline::Deadline;
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, Outcome};
 use crate::ocf::notify::{Moment, Notification, Operation};
+use crate::server::process::Daemon;
 use crate::server::rows::Receiver;
 
 /// How long a replica waits for the last transactions of a demoted primary.
@@ -60,7 +61,7 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
         (Moment::Pre, Operation::Promote) if tells => {
             promote::tell_survivors_position(node, Deadline::after(node.deadline.remaining() / 2))
         }
-        (Moment::Pre, Operation::Promote) => seal_early(node),
+        (Moment::Pre, Operation::Promote) => daemon.map_or(Ok(()), |daemon| seal_early(node, daemon)),
         (Moment::Post, Operation::Demote) => {
             note.demote.iter().filter(|from| *from != me).try_for_each(|from| await_last_transactions(node, from))
         }
@@ -75,8 +76,8 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
 /// MariaDB's STOP takes as long as rpl_semi_sync_slave_kill_conn_timeout, which is a second at least (10.11.18; not so
 /// when the setting is 0 or semi-sync is switched off before: that takes 2 s). `promote` makes sure of it. One whose applier
 /// somebody has stopped is left as it is: `promote` may have to refuse it.
-fn seal_early(node: &Node) -> Result<()> {
-    let mut session = node.session()?;
+fn seal_early(node: &Node, daemon: Daemon) -> Result<()> {
+    let mut session = super::monitor::ask(node, daemon)?;
     match session.replica_status()? {
         Some(status) if status.applier_running => replicate::seal(&mut session, node.deadline),
         _ => Ok(()),

@@ -10,7 +10,7 @@ use super::decide::election::{Election, Survivor, Verdict, elect, found_set};
 use super::decide::position::Told;
 use super::decide::record::{InSync, Instance, Record, State, names, next_epoch};
 use super::node::{Node, insist};
-use super::publish::{PRIMARY, REPLICA, Standing, TARGET, publish};
+use super::publish::{PRIMARY, Standing, TARGET, publish};
 use super::review::{out_of_it, own_score, position_attribute, unfit};
 use super::{guard, memo, replicate};
 use crate::deadline::Deadline;
@@ -83,12 +83,17 @@ fn run(node: &Node) -> Outcome {
     memo::forget(node);
     // Last: no line before this one lets a client write (invariant 2).
     super::closing::let_in(&mut session)?;
-    let open = session.dialect().open_for_writes();
-    session.execute("open the server for writes", open)?;
+    let statement = session.dialect().open_for_writes();
+    let open = || session.execute("open the server for writes", statement);
+    // A replica with as high a score, and preferred by a constraint, would have the role moved again.
+    let raise = || match (&node.cluster, score) {
+        (None, _) | (_, Some(TARGET | PRIMARY)) => Ok(Ok(())),
+        (Some(cluster), _) => Ok(cluster.set_score(PRIMARY, node.deadline)),
+    };
+    let (raised, ()) = exec::at_once(raise, open)?;
     log::info!("promoted: open for writes");
-    // The address comes first, and has the machine for itself. A lower score than a replica's must not last until its guard has raised it: Pacemaker would move the role again.
-    let is_highest = matches!(score, Some(REPLICA | TARGET | PRIMARY));
-    if is_highest && guard::leave_telling(node) {
+    // The address comes first, and has the machine for itself.
+    if raised.is_ok() && guard::leave_telling(node) {
         return Ok(ExitCode::Success);
     }
     if let Some(view) = node.view()? {
@@ -125,8 +130,10 @@ struct Promotion {
 fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> Result<Promotion> {
     let refuse = |why: String| OcfError::generic(format!("not promoted: {why}"));
     let (look, record) = exec::at_once(|| Ok(Look::at(node, cluster)), || prepare(node, cluster, session))?;
+    // It is looked again then.
+    let look = look.inspect_err(|error| log::warn!("{error:#}")).ok();
     let instance = node.instance()?;
-    let heard = await_survivors(node, cluster, session, record.as_ref(), look?)?;
+    let heard = await_survivors(node, cluster, session, record.as_ref(), look)?;
     loop {
         let executed = session.state()?.executed;
         let me = Survivor { instance: instance.clone(), has: Ok(executed.clone()) };
@@ -230,14 +237,14 @@ fn await_survivors(
     cluster: &Cluster,
     session: &Session,
     record: Option<&Record>,
-    look: Look,
+    look: Option<Look>,
 ) -> Result<Heard> {
     let vendor = session.dialect().version().vendor;
     let sync = record.and_then(|record| record.sync.as_ref());
     let set: Option<BTreeSet<&str>> = sync.map(|sync| sync.all().map(|one| one.node.as_str()).collect());
     let long = node.deadline.at_most(SURVIVORS);
     let short = node.deadline.at_most(STRANGERS);
-    let mut first = Some(look).filter(|look| look.at.elapsed() < NEW);
+    let mut first = look.filter(|look| look.at.elapsed() < NEW);
     loop {
         let Look { told, view, .. } = first.take().map_or_else(|| Look::at(node, cluster), Ok)?;
         if !view.quorate {

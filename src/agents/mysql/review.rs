@@ -30,6 +30,9 @@ const RECORD: Duration = Duration::from_secs(2);
 /// How often it is looked whether it is here.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What is left of the time to tell the cluster, when the relay log is not applied by then.
+const TELLING: Duration = Duration::from_secs(3);
+
 /// How long it is waited for the receiver to connect after an attachment.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -198,7 +201,7 @@ fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> R
     // What it promised for a promotion ends with that: it receives again.
     unseal(node, session, &state.executed)?;
     let acknowledges = place(node, primary)?.is_some();
-    if let Err(error) = replicate::attach(session, source, acknowledges, node.deadline) {
+    if let Err(error) = replicate::attach(session, source, acknowledges, node.deadline.less(TELLING)) {
         return Ok(Joined::Refused(format!("{error:#}")));
     }
     let connected = replicate::await_receiver(session, node.deadline.at_most(CONNECT))?;

@@ -13,8 +13,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
+use super::super::decide::record::Record;
 use super::super::memo;
 use super::super::node::Node;
+use crate::deadline::Deadline;
 use crate::exec::describe_status;
 use crate::guard::turn::Turn;
 use crate::pacemaker::{Cluster, View};
@@ -26,6 +28,9 @@ const SUCCESSION: Duration = Duration::from_secs(5);
 /// So much longer the failure of a primary may wait: the address moves first, and the monitor that begins anew after the
 /// demotion has usually found it by then (a report counts as two failures, where a monitor's counts as one).
 const SETTLING: Duration = Duration::from_secs(1);
+
+/// How long a start waits until the cluster was told why it is one.
+const TELLING: Duration = Duration::from_secs(2);
 
 /// How soon a cluster that did not answer is asked or told again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -98,7 +103,10 @@ pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
     insist(node, || cluster.withdraw_score(node.deadline)).context(tell)?;
     if was_primary && has_successor(cluster, &insist(node, || cluster.view(node.deadline)).context(tell)?) {
         // The record is written first, and read for a fifth of what a view costs: the machine has better things to do now.
-        let is_on_record = || node.record().is_ok_and(|last| last.is_some_and(|last| last.primary != cluster.node));
+        let is_on_record = || {
+            let text = cluster.read_record(node.deadline).ok().flatten();
+            text.and_then(|text| Record::parse(&text).ok()).is_some_and(|last| last.primary != cluster.node)
+        };
         let is_promoted_elsewhere =
             || is_on_record() && cluster.view(node.deadline).is_ok_and(|view| is_led(cluster, &view));
         if node.deadline.at_most(SUCCESSION).wait_for(LOOK, || is_promoted_elsewhere().then_some(())).is_some() {
@@ -106,7 +114,7 @@ pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
         }
     }
     // Later than that: each attribute that changes makes Pacemaker plan its transition anew.
-    tell_why(node, cluster, why);
+    tell_why(node, cluster, why, node.deadline);
     // What the cluster has found meanwhile by itself it recovers already.
     let is_starting = Turn::try_take(&node.starting_file())?.is_none();
     let is_another = node.daemon().is_some_and(|now| now != daemon);
@@ -120,12 +128,12 @@ pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
 /// Tells people why it failed, before it is started again: the guard that was about to do so ends then.
 pub fn tell_before_start(node: &Node) {
     if let (Some(cluster), Some(how)) = (&node.cluster, read(node)) {
-        tell_why(node, cluster, &format!("the server {how}"));
+        tell_why(node, cluster, &format!("the server {how}"), node.deadline.at_most(TELLING));
     }
 }
 
-fn tell_why(node: &Node, cluster: &Cluster, why: &str) {
-    if let Err(error) = cluster.set_attribute(&failure_attribute(&node.resource), why, node.deadline) {
+fn tell_why(node: &Node, cluster: &Cluster, why: &str, deadline: Deadline) {
+    if let Err(error) = cluster.set_attribute(&failure_attribute(&node.resource), why, deadline) {
         log::warn!("cannot tell why: {error:#}");
     }
 }

@@ -11,6 +11,7 @@ use super::super::node::{Node, new_life};
 use super::ending;
 use crate::deadline::Deadline;
 use crate::exec;
+use crate::guard::turn::Turn;
 use crate::server::process::{self, Daemon, Starting, log_end};
 
 /// How long the guard may take to start the server's process.
@@ -86,6 +87,9 @@ pub fn carry_out(node: &Node, order: &str) -> Result<Child> {
 
 fn start(node: &Node, order: &str) -> Result<Child> {
     let order = Order::parse(order)?;
+    if Turn::try_take(&node.starting_file())?.is_some() {
+        bail!("whoever gave the order does not wait for it any more");
+    }
     let child = process::start(&order.program, &order.args, &order.log)?;
     if let Some(daemon) = i32::try_from(child.id()).ok().and_then(Daemon::of) {
         node.start_mark().leave_with_life(daemon, &new_life())?;

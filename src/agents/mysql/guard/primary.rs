@@ -82,9 +82,11 @@ pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
         }
     };
     if !memory.is_told {
-        // What a promotion has left to its guard.
-        publish_standing(node, cluster, &cluster.view(node.deadline)?);
-        memory.is_told = true;
+        // What a promotion has left to its guard. To keep the set is more urgent than to tell.
+        match cluster.view(node.deadline) {
+            Ok(view) => memory.is_told = publish_standing(node, cluster, &view),
+            Err(error) => log::warn!("cannot tell the cluster: {error:#}"),
+        }
     }
     let mut session = node.quick_session()?;
     let mut work = Work { node, cluster, session: &mut session, memory };
@@ -110,11 +112,9 @@ enum OnRecord {
     Other(String),
 }
 
-/// Tells the cluster what this primary is.
-fn publish_standing(node: &Node, cluster: &Cluster, view: &View) {
-    if !view.is_left_alone_on(&cluster.node) {
-        publish(node, view, &Standing::primary(read_state(node).as_ref()));
-    }
+/// Tells the cluster what this primary is; whether all could be told that is to be told.
+fn publish_standing(node: &Node, cluster: &Cluster, view: &View) -> bool {
+    view.is_left_alone_on(&cluster.node) || publish(node, view, &Standing::primary(read_state(node).as_ref()))
 }
 
 /// Closes a primary after another one was promoted: it was cut off meanwhile, and Pacemaker may not have heard of it yet.
@@ -125,6 +125,11 @@ fn give_way(node: &Node, session: &mut Session, to: &str) -> Result<()> {
 
 /// The record of this primary's promotion, confirmed.
 fn read_record(node: &Node, cluster: &Cluster, memory: &mut Memory) -> Result<OnRecord> {
+    let seen = node.lasting().epoch()?;
+    if memory.record.as_ref().is_some_and(|(record, _)| record.epoch < seen) {
+        // It was demoted and promoted again between two turns.
+        *memory = Memory::default();
+    }
     if let Some((record, read)) = &memory.record
         && read.elapsed() < RECORD
     {
