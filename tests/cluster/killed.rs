@@ -71,6 +71,8 @@ if mv "/root/hatchet/$action" "/root/hatchet/taken" 2>/dev/null; then
     read -r seconds < /root/hatchet/taken
     # A monitor after which nothing has changed is over before it can be killed: this one has to look at everything.
     rm -f /run/resource-agents/rustha-p_db.seen /run/resource-agents/rustha-p_db.told
+    # So is a notification that leaves the work to the guard: this one has to do it itself.
+    [ "$action" = notify-post-promote ] && rm -f /run/resource-agents/rustha-p_db.guard.ear
     setsid sh -c "sleep $seconds; kill -KILL -$$ && echo $action >> /root/hatchet/killed" </dev/null >/dev/null 2>&1 &
 fi
 exec /usr/lib/rustha-moved/mysql "$@"
