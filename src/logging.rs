@@ -25,7 +25,7 @@ pub fn start(what: &str) {
     }
 }
 
-/// A journal that hangs must not hang the agent with it (objection 16): what it does not take within that is lost.
+/// A journal that hangs must not hang the agent with it: what it does not take within that is lost.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 fn open_syslog(socket: &Path) -> Option<BasicLogger> {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objection_16_a_journal_that_hangs_does_not_hang_the_agent() {
+    fn a_journal_that_hangs_does_not_hang_the_agent() {
         let path = std::env::temp_dir().join(format!("rustha-log-{}", std::process::id()));
         let _nobody_reads = UnixDatagram::bind(&path).expect("bound");
         let logger = open_syslog(&path).expect("it is there");

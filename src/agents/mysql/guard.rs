@@ -21,6 +21,7 @@ use anyhow::Result;
 use super::decide::keeping::{Answer, Call, Receiver, Said};
 use super::decide::record::{InSync, State};
 use super::node::Node;
+use super::publish::Standing;
 use super::replicate;
 use super::review::review;
 use crate::deadline::Deadline;
@@ -166,11 +167,11 @@ impl Memory {
             self.primary = primary::Memory::default();
             let reviewed = self.called.map(|_| review(node, &mut node.quick_session()?));
             let pause = replica::turn(node, &mut self.replica)?;
-            let standing = reviewed.transpose()?;
-            let is_on_its_way = standing.is_some_and(|it| it.score == Some(Score::Never) && !it.readable);
-            if is_on_its_way && self.called.is_some_and(|called| called.elapsed() < FOLLOWING) {
-                // It may have much to apply before it can be attached.
-                return Ok(pause);
+            // It may have much to apply before it can be attached.
+            let is_attached = |it: &Standing| it.score != Some(Score::Never) || it.readable;
+            let is_done = matches!(&reviewed, Some(Ok(standing)) if is_attached(standing));
+            if !is_done && self.called.is_some_and(|called| called.elapsed() < FOLLOWING) {
+                return reviewed.transpose().map(|_| pause);
             }
             pause
         };

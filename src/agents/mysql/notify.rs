@@ -73,8 +73,8 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
 }
 
 /// The one that is to be promoted receives nothing more, as the others do at the same time: from a machine that is off,
-/// MariaDB's STOP takes as long as rpl_semi_sync_slave_kill_conn_timeout, which is a second at least (10.11.18; not so
-/// when the setting is 0 or semi-sync is switched off before: that takes 2 s). `promote` makes sure of it. One whose applier
+/// MariaDB's STOP takes as long as rpl_semi_sync_slave_kill_conn_timeout, which is a second at least (measured on 10.11.18; to
+/// switch semi-sync off before does not shorten it, and with 0 it took two). `promote` makes sure of it. One whose applier
 /// somebody has stopped is left as it is: `promote` may have to refuse it.
 fn seal_early(node: &Node, daemon: Daemon) -> Result<()> {
     let mut session = super::monitor::ask(node, daemon)?;
