@@ -9,7 +9,7 @@ use rustha_lab::scenario::{Bed, Scenario};
 
 use crate::WHOLE;
 
-/// Of the roots only this one has systemd.
+/// Played on the newest systemd, and with `--all` on each.
 pub const ALL: &[Scenario] = &[Scenario {
     name: "systemd",
     about: "Objection 28: server and guard are in a scope of their own, outlive pacemaker.service, and end after it.",
@@ -31,7 +31,7 @@ fn systemd(bed: &Bed) -> Result<()> {
     let machine = node.boot_systemd()?;
     bed.wait_all_instances(WHOLE)?;
     bed.wait_healthy(WHOLE)?;
-    let server = machine.run(&["pgrep", "-x", "mysqld"])?;
+    let server = machine.run(&["pgrep", "-x", "mariadbd|mysqld"])?;
     let scope = scope_of(&machine.run(&["cat", &format!("/proc/{}/cgroup", server.trim())])?)?;
     let guard = machine.run(&["pgrep", "-x", "rustha"])?;
     let its = scope_of(&machine.run(&["cat", &format!("/proc/{}/cgroup", guard.trim())])?)?;
@@ -46,7 +46,7 @@ fn systemd(bed: &Bed) -> Result<()> {
     bed.wait_all_instances(WHOLE)?;
     bed.set_maintenance(false)?;
     bed.wait_healthy(WHOLE)?;
-    let now = machine.run(&["pgrep", "-x", "mysqld"])?;
+    let now = machine.run(&["pgrep", "-x", "mariadbd|mysqld"])?;
     ensure!(now == server, "the server (pid {}) did not outlive pacemaker.service", server.trim());
 
     ledger.mark(format!("{name} is shut down by systemd"));

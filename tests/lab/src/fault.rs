@@ -21,6 +21,8 @@ pub enum Fault {
     HangDaemon,
     /// The process that the agent leaves behind to watch its server stands still (SIGSTOP)
     HangGuard,
+    /// The process that the agent leaves behind to watch its server is killed (SIGKILL)
+    KillGuard,
     /// The power is cut: all processes and memory are gone, the disk remains
     PowerOff,
     /// The network cable is pulled
@@ -49,6 +51,7 @@ pub(crate) fn inject(node: &Node, kind: Fault) -> Result<()> {
         Fault::KillDaemon => kill_all(node, Daemon::Database),
         Fault::HangDaemon => hang(node),
         Fault::HangGuard => signal_all(node, Daemon::Guard, Signal::SIGSTOP),
+        Fault::KillGuard => signal_all(node, Daemon::Guard, Signal::SIGKILL),
         Fault::PowerOff => node.power_off(),
         Fault::CableOut => node.pull_cable(),
         Fault::KillPacemaker => kill_all(node, Daemon::Pacemaker),

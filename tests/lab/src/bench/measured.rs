@@ -136,7 +136,8 @@ fn count(mut command: Command) -> Result<(u8, u64)> {
     ptrace::cont(child, None)?;
     let mut processes = 1;
     loop {
-        let next = match waitpid(None, Some(WaitPidFlag::__WALL))? {
+        // Only this thread's: others have children of their own.
+        let next = match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD))? {
             WaitStatus::Exited(pid, code) if pid == child => {
                 return Ok((u8::try_from(code).unwrap_or(FAILED), processes));
             }

@@ -49,7 +49,7 @@ impl Node {
     }
 
     /// Whether a daemon runs here, and does not stand still (SIGSTOP).
-    pub(crate) fn has_live(&self, daemon: Daemon) -> bool {
+    pub fn has_live(&self, daemon: Daemon) -> bool {
         let pids = self.pids_of(daemon).unwrap_or_default();
         pids.iter().any(|pid| processes::state(*pid) != Some('T'))
     }

@@ -8,7 +8,8 @@ const VERSION: u32 = 1;
 
 /// The packages of every node. `ocft` and `ocf-tester` come with resource-agents.
 const CLUSTER: [&str; 6] = ["corosync", "pacemaker", "pacemaker-cli-utils", "crmsh", "pcs", "resource-agents"];
-const TOOLS: [&str; 6] = ["iproute2", "iputils-ping", "procps", "libxml2-utils", "python3", "ca-certificates"];
+const TOOLS: [&str; 8] =
+    ["iproute2", "iputils-ping", "procps", "libxml2-utils", "python3", "ca-certificates", "systemd", "dbus"];
 
 /// Whose server it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,6 +55,13 @@ impl Bed {
         self.wait_healthy(SETTLING).map(drop)
     }
 
+    /// Changes a parameter of the database's resource, and waits until that is done.
+    pub fn set_parameter(&self, name: &str, value: &str) -> Result<()> {
+        let argv = ["crm_resource", "--resource", RESOURCE, "--set-parameter", name, "--parameter-value", value];
+        self.whole_node()?.run(&argv)?;
+        self.wait_healthy(SETTLING).map(drop)
+    }
+
     /// Nothing ties the resource to a node, or keeps it from one: what a planned move by constraint leaves behind.
     pub fn assert_no_location(&self) -> Result<()> {
         let constraints = self.whole_node()?.run(&["cibadmin", "--query", "--scope", "constraints"])?;
