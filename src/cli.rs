@@ -8,11 +8,14 @@ use std::path::Path;
 use clap::{Parser, Subcommand};
 
 use crate::agents;
+use crate::agents::mysql::provision::Order;
+use crate::commands::{self, Here};
 use crate::logging;
 use crate::ocf::agent::{Action, Agent, find_action};
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, describe};
 use crate::ocf::metadata;
+use crate::server::dialect::backup::Method;
 
 /// High availability for MySQL and MariaDB under Pacemaker.
 ///
@@ -36,6 +39,39 @@ enum Verb {
         agent: String,
         /// The action, for example meta-data, validate-all, monitor.
         action: Option<String>,
+    },
+    /// Let this node come back to the cluster: replicate, or get the data of another node
+    Rejoin {
+        #[command(flatten)]
+        here: Here,
+        /// Only say what would happen, and why
+        #[arg(long)]
+        dry_run: bool,
+        /// Also when what only this node has cannot be saved
+        #[arg(long)]
+        discard_unsaved: bool,
+    },
+    /// Replace the data of this node by those of another one
+    Provision {
+        #[command(flatten)]
+        here: Here,
+        /// Only say what would happen, and why
+        #[arg(long)]
+        dry_run: bool,
+        /// From this node; the default is a replica before the primary
+        #[arg(long, value_name = "NODE")]
+        from: Option<String>,
+        /// How; the default is the first that works
+        #[arg(long, value_parser = Method::ALL.map(Method::name))]
+        method: Option<String>,
+        /// Also when what only this node has cannot be saved
+        #[arg(long)]
+        discard_unsaved: bool,
+    },
+    /// List what only this node has or had, and where it was saved
+    Divergence {
+        #[command(flatten)]
+        here: Here,
     },
     /// The process that an agent leaves behind for as long as its resource is started.
     #[command(hide = true)]
@@ -62,6 +98,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
             Some(agent) => run_agent(agent, action.as_deref()),
             None => ExitCode::Args.number(),
         },
+        Verb::Rejoin { here, dry_run, discard_unsaved } => {
+            let order = Order { discards_unsaved: discard_unsaved, ..Order::default() };
+            commands::rejoin::run(&here, &order, dry_run)
+        }
+        Verb::Provision { here, dry_run, from, method, discard_unsaved } => {
+            let method = method.as_deref().and_then(Method::parse);
+            let order = Order { is_for_new_data: true, method, donor: from, discards_unsaved: discard_unsaved };
+            commands::rejoin::run(&here, &order, dry_run)
+        }
+        Verb::Divergence { here } => commands::divergence::run(&here),
         Verb::Guard { agent, order } => match agents::find(&agent) {
             Some(agent) => run_guard(agent, order),
             None => ExitCode::Args.number(),

@@ -4,13 +4,14 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::deadline::Deadline;
 
@@ -199,6 +200,164 @@ pub fn answer_and_detach(word: &str) -> Result<()> {
     nix::unistd::dup2_stdout(&nowhere).context("cannot close standard output")
 }
 
+/// A program whose output is read, or whose input is written, while it runs. It is killed when this is dropped.
+pub struct Piped {
+    argv: String,
+    child: Child,
+    pipe: Option<Pipe>,
+    stderr: mpsc::Receiver<String>,
+}
+
+/// Which end of a program is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// What it says on standard output is read here.
+    Output,
+    /// What it reads from standard input is written here.
+    Input,
+}
+
+impl Piped {
+    /// Starts `program`. A read or a write may last as long as `silence`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: &str, args: &[String], end: End, silence: Duration) -> Result<Self> {
+        let argv = std::iter::once(program).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        log::debug!("running `{argv}`");
+        let mut command = new_command(program);
+        command.args(args).env("LC_ALL", "C").current_dir("/").stderr(Stdio::piped());
+        match end {
+            End::Output => command.stdin(Stdio::null()).stdout(Stdio::piped()),
+            End::Input => command.stdin(Stdio::piped()).stdout(Stdio::null()),
+        };
+        let mut child = command.spawn().with_context(|| format!("cannot start `{program}`"))?;
+        let stderr = read_in_background(child.stderr.take().map(LastWords));
+        let pipe = match end {
+            End::Output => child.stdout.take().map(OwnedFd::from),
+            End::Input => child.stdin.take().map(OwnedFd::from),
+        };
+        let pipe = pipe.context("a program without a pipe")?;
+        nix::fcntl::fcntl(&pipe, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+        Ok(Self { argv, child, pipe: Some(Pipe { file: pipe.into(), silence }), stderr })
+    }
+
+    /// Our end; [`std::io::ErrorKind::TimedOut`] when the program did nothing for the whole of `silence`.
+    ///
+    /// # Errors
+    /// When it was closed already.
+    pub fn pipe(&mut self) -> Result<&mut Pipe> {
+        self.pipe.as_mut().context("the program's end is closed")
+    }
+
+    /// Closes our end and waits for the program's.
+    ///
+    /// # Errors
+    /// When it fails, or does not end by the deadline.
+    pub fn finish(mut self, deadline: Deadline) -> Result<()> {
+        drop(self.pipe.take());
+        let status = deadline.wait_for(Duration::from_millis(10), || self.child.try_wait().transpose());
+        let Some(status) = status else { bail!("`{}` did not end in time and was killed", self.argv) };
+        let stderr = self.stderr.recv_timeout(deadline.remaining().max(REAPING)).unwrap_or_default();
+        let status = status.context("cannot wait for a program")?;
+        Finished { argv: self.argv.clone(), status, stdout: String::new(), stderr }.success().map(drop)
+    }
+}
+
+impl Drop for Piped {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ =
+                Deadline::after(REAPING).wait_for(Duration::from_millis(1), || self.child.try_wait().ok().flatten());
+        }
+    }
+}
+
+/// Our end of a program's pipe.
+pub struct Pipe {
+    file: File,
+    silence: Duration,
+}
+
+impl Pipe {
+    fn await_ready(&self, what: PollFlags) -> std::io::Result<()> {
+        let patience = PollTimeout::try_from(self.silence).unwrap_or(PollTimeout::MAX);
+        let mut polled = [PollFd::new(self.file.as_fd(), what)];
+        match poll(&mut polled, patience) {
+            Ok(0) => Err(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("nothing for {:?}", self.silence))),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Pipe {
+    /// Whether there is something to read, or its end, within this time.
+    ///
+    /// # Errors
+    /// When it cannot be looked.
+    pub fn has_more(&self, patience: Duration) -> std::io::Result<bool> {
+        let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        let mut polled = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polled, patience) {
+            Ok(ready) => Ok(ready > 0),
+            Err(nix::errno::Errno::EINTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.file.read(bytes) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => self.await_ready(PollFlags::POLLIN)?,
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        loop {
+            match self.file.write(bytes) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => self.await_ready(PollFlags::POLLOUT)?,
+                other => return other,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The end of what a talkative program says.
+struct LastWords<T>(T);
+
+impl<T: Read> Read for LastWords<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(bytes)
+    }
+
+    fn read_to_end(&mut self, all: &mut Vec<u8>) -> std::io::Result<usize> {
+        /// More of it is not kept.
+        const MOST: usize = 16 * 1024;
+        let mut chunk = [0; 4096];
+        loop {
+            match self.0.read(&mut chunk) {
+                Ok(0) => return Ok(all.len()),
+                Ok(count) => all.extend_from_slice(&chunk[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            all.drain(..all.len().saturating_sub(MOST));
+        }
+    }
+}
+
 /// A descriptor that becomes readable when the process of this number ends.
 ///
 /// # Errors
@@ -246,6 +405,32 @@ mod tests {
         let text = "x".repeat(300_000);
         let finished = run("cat", &[], Some(&text), soon());
         assert_eq!(finished.and_then(Finished::success).expect("cat works").len(), text.len());
+    }
+
+    #[test]
+    fn a_program_is_read_while_it_runs_and_its_failure_is_told_with_its_last_words() {
+        let start = |script: &str| {
+            Piped::start("sh", &["-c".into(), script.into()], End::Output, Duration::from_secs(5)).expect("started")
+        };
+        let mut program = start("head -c 300000 /dev/zero; echo why >&2; exit 3");
+        let mut bytes = Vec::new();
+        program.pipe().and_then(|pipe| Ok(pipe.read_to_end(&mut bytes)?)).expect("read");
+        assert_eq!(bytes.len(), 300_000);
+        let error = program.finish(soon()).expect_err("it failed").to_string();
+        assert!(error.contains("exited with 3: why"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_does_not_read_or_write_is_not_waited_for_without_end() {
+        for end in [End::Output, End::Input] {
+            let mut program = Piped::start("sleep", &["60".into()], end, Duration::from_millis(50)).expect("started");
+            let pipe = program.pipe().expect("open");
+            let outcome = match end {
+                End::Output => pipe.read_exact(&mut [0]),
+                End::Input => pipe.write_all(&[0; 1_000_000]),
+            };
+            assert_eq!(outcome.expect_err("it sleeps").kind(), std::io::ErrorKind::TimedOut);
+        }
     }
 
     #[test]

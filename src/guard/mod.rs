@@ -119,6 +119,23 @@ impl Guard {
     }
 }
 
+/// The processes of the guards on this node, by their resources' names.
+pub fn all(run_dir: &Path) -> Vec<(String, i32)> {
+    let Ok(entries) = fs::read_dir(run_dir) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let resources =
+        names.filter_map(|name| Some(name.strip_prefix("rustha-")?.strip_suffix(".guard.pid")?.to_string()));
+    let mut guards: Vec<(String, i32)> = resources
+        .filter_map(|resource| {
+            let guard = Guard::of(run_dir, &resource);
+            let pid = fs::read_to_string(&guard.number).ok()?.trim().parse().ok()?;
+            guard.is_there().then_some((resource, pid))
+        })
+        .collect();
+    guards.sort();
+    guards
+}
+
 /// Ends this process, which is a guard, with all that its threads are about: another one takes over.
 pub fn leave() -> ! {
     std::process::exit(0)

@@ -49,6 +49,17 @@ impl Invocation {
         )
     }
 
+    /// Reads the environment of another process (proc(5)): that in which the guard of a resource was started.
+    ///
+    /// # Errors
+    /// When it does not run, or is somebody else's.
+    pub fn of_process(pid: i32) -> std::io::Result<Self> {
+        let bytes = std::fs::read(format!("/proc/{pid}/environ"))?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
+        Ok(Self::from_pairs(pairs.map(|(name, value)| (name.to_string(), value.to_string()))))
+    }
+
     /// Reads an environment given as pairs.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut env: BTreeMap<String, String> = pairs.into_iter().collect();

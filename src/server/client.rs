@@ -87,6 +87,7 @@ impl std::error::Error for Unavailable {}
 pub struct Session {
     line: Line,
     dialect: Dialect,
+    login: Login,
 }
 
 impl Session {
@@ -100,14 +101,14 @@ impl Session {
         for login in &access.logins {
             match connect(&access.socket, login, connecting.remaining()) {
                 Err(Unavailable::Denied(why)) => denied = why,
-                Ok(connection) => return Self::prepare(connection, patience),
+                Ok(connection) => return Self::prepare(connection, login.clone(), patience),
                 Err(other) => return Err(other),
             }
         }
         Err(Unavailable::Denied(denied))
     }
 
-    fn prepare(connection: Conn, patience: Patience) -> Result<Self, Unavailable> {
+    fn prepare(connection: Conn, login: Login, patience: Patience) -> Result<Self, Unavailable> {
         let mut line = Line::over(connection, patience).map_err(Unavailable::Other)?;
         let row: Option<(String, String)> =
             line.ask(|connection| connection.query_first(Dialect::VERSION)).map_err(unavailable)?;
@@ -117,12 +118,19 @@ impl Session {
         if let Err(error) = line.ask(|connection| connection.query_drop(dialect::SESSION)) {
             log::debug!("the session keeps its own modes: {error}");
         }
-        Ok(Self { line, dialect: Dialect::of(version) })
+        Ok(Self { line, dialect: Dialect::of(version), login })
     }
 
     /// The server's language.
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// An option file with the login of this session, for the vendor's tools. It holds the password.
+    pub fn login_file(&self) -> String {
+        let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        let password = self.login.password.as_ref().map(|text| format!("password={}\n", quote(text)));
+        format!("[client]\nuser={}\n{}", quote(&self.login.user), password.unwrap_or_default())
     }
 
     /// Runs a statement. The log never sees a statement, which may hold a password; `what` names it.

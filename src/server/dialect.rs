@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::version::{Vendor, Version};
 
+pub mod backup;
 pub mod semisync;
 
 /// The language of one server.
@@ -321,6 +322,9 @@ impl Dialect {
 
 /// Error numbers of the servers and of their client library that mean something here.
 pub mod code {
+    /// MariaDB, in strict mode: a transaction's number is not above that of one that the server has already
+    /// (ER_GTID_STRICT_OUT_OF_ORDER).
+    pub const OUT_OF_ORDER: u32 = 1950;
     /// ER_CON_COUNT_ERROR: the server lives, it only has no connection to spare.
     pub const TOO_MANY_CONNECTIONS: u16 = 1040;
     /// ER_ACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_DBACCESS_DENIED_ERROR, ER_NOT_SUPPORTED_AUTH_MODE

@@ -1,5 +1,6 @@
 //! The dialect of every version that the README names, statement by statement.
 
+use super::backup::Method;
 use super::*;
 
 fn of(vendor: Vendor, number: (u16, u16, u16)) -> Dialect {
@@ -42,6 +43,9 @@ fn everything(dialect: Dialect) -> String {
     all.extend(dialect.start_options(None));
     all.extend([dialect.start_receiver(), dialect.show_replicas().to_string(), dialect.semi_sync()]);
     all.push(dialect.flushed().to_string());
+    all.extend(dialect.begin_with("0-1-5"));
+    all.extend(dialect.filling_options(Method::Logical).into_iter().map(String::from));
+    all.extend(dialect.send_data(Method::Logical, "/s", "/d", "/l", "/t").into_iter().flat_map(|tool| tool.args));
     all.join("\n")
 }
 

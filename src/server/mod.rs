@@ -2,10 +2,12 @@
 
 pub mod client;
 pub mod dialect;
+pub mod events;
 pub mod layout;
 pub mod options;
 pub mod peers;
 pub mod process;
 pub mod rows;
 pub mod semisync;
+pub mod tools;
 pub mod version;

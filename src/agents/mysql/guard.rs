@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ use super::decide::keeping::{Answer, Call, Receiver, Said};
 use super::decide::record::{InSync, State};
 use super::node::Node;
 use super::publish::Standing;
-use super::replicate;
 use super::review::review;
+use super::{provision, replicate};
 use crate::deadline::Deadline;
 use crate::exec;
 use crate::guard::turn::Turn;
@@ -80,6 +80,8 @@ pub fn run(call: &Invocation, order: Option<&str>) -> Result<()> {
         return Ok(());
     };
     let seen = &watch::Seen::default();
+    let replaced = Mutex::new(None);
+    let new_data = &replaced;
     std::thread::scope(|scope| {
         in_background(scope, move || watch::life(call, daemon));
         in_background(scope, move || watch::cluster(call, daemon, seen));
@@ -91,8 +93,30 @@ pub fn run(call: &Invocation, order: Option<&str>) -> Result<()> {
             in_background(scope, move || watch::calls(&ear, daemon, &events));
         }
         in_background(scope, move || watch::end(call, daemon, child, seen, &events));
+        in_background(scope, move || provision::serve(call, daemon));
+        in_background(scope, move || {
+            let replaced = provision::watch(call, daemon)?;
+            *new_data.lock().unwrap_or_else(PoisonError::into_inner) = replaced;
+            Ok(())
+        });
         take_turns(&mut node, daemon, &stay, &happened)
-    })
+    })?;
+    // The guard of the new server takes this one's place.
+    drop(stay);
+    match replaced.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(replaced) => provision::begin_anew(call, replaced),
+        None => Ok(()),
+    }
+}
+
+/// Whether there is one.
+pub fn is_there(node: &Node) -> bool {
+    Guard::of(&node.run_dir, &node.resource).is_there()
+}
+
+/// What was noted of the last server's end is no failure.
+pub fn forget_end(node: &Node) {
+    ending::forget(node);
 }
 
 /// Does something in a thread of its own. A guard that lost one would be taken for a whole one: it ends, and the next monitor

@@ -63,17 +63,70 @@ impl Lasting {
     pub fn take_clean_end(&self) -> Result<Option<CleanEnd>> {
         let path = self.end_file();
         let text = fs::read_to_string(&path).ok();
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
-            }
-            _ => {}
-        }
+        remove(&path)?;
         let parse = |text: String| {
             let (life, executed) = text.split_once(' ')?;
             Some(CleanEnd { life: life.to_string(), executed: executed.trim().to_string() })
         };
         Ok(text.and_then(parse))
+    }
+
+    /// Notes that these data are none: an empty database, made so that there is a server to be provisioned.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_placeholder(&self) -> Result<()> {
+        write_durably(&self.placeholder_file(), "")
+    }
+
+    /// Whether these data are none.
+    pub fn is_placeholder(&self) -> bool {
+        self.placeholder_file().exists()
+    }
+
+    /// From now on an empty database is one: a new cluster begins with it.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn forget_placeholder(&self) -> Result<()> {
+        remove(&self.placeholder_file())
+    }
+
+    /// Notes what these data hold, which came from another server: theirs does not know it before it is told.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_position(&self, executed: &str) -> Result<()> {
+        write_durably(&self.position_file(), executed)
+    }
+
+    /// What the server is still to be told that these data hold.
+    ///
+    /// # Errors
+    /// When the note cannot be read.
+    pub fn position(&self) -> Result<Option<String>> {
+        let path = self.position_file();
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// The server was told.
+    ///
+    /// # Errors
+    /// When the note cannot be removed.
+    pub fn forget_position(&self) -> Result<()> {
+        remove(&self.position_file())
+    }
+
+    fn placeholder_file(&self) -> PathBuf {
+        self.datadir.join("rustha.placeholder")
+    }
+
+    fn position_file(&self) -> PathBuf {
+        self.datadir.join("rustha.position")
     }
 
     fn epoch_file(&self) -> PathBuf {
@@ -86,8 +139,17 @@ impl Lasting {
 }
 
 /// Whole or not at all, and there after a power failure.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn write_durably(path: &Path, text: &str) -> Result<()> {
-    let draft = path.with_extension("draft");
+    let draft = path.with_extension(format!("draft{}", std::process::id()));
     let write = || -> std::io::Result<()> {
         let mut file = fs::File::create(&draft)?;
         file.write_all(text.as_bytes())?;

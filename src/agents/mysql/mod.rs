@@ -32,9 +32,11 @@ mod node;
 mod notify;
 mod parameters;
 mod promote;
+pub mod provision;
 mod publish;
 mod replicate;
 mod review;
+mod staging;
 mod start;
 mod stop;
 mod validate;
@@ -78,7 +80,8 @@ impl Agent for Mysql {
         "Manages one MySQL (5.7 and later) or MariaDB (10.5 and later) server with GTID replication as an instance of a \
          promotable clone with notify=true: one instance is promoted and takes writes, the others are its replicas, \
          read-only from their first instruction. At a failover the promoted instance first fetches what any survivor has \
-         received, and applies everything, before it takes writes. Parameters are those of ocf:heartbeat:mysql and \
+         received, and applies everything, before it takes writes. A node that was lost, or has no data, comes back by itself. \
+         Parameters are those of ocf:heartbeat:mysql and \
          ocf:heartbeat:mariadb."
     }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::decide::role::{Role, Stray, decide_role, decide_stray, is_probed_as_primary};
 use super::node::Node;
 use super::publish::{Standing, publish};
-use super::{closing, guard, memo, promote, review};
+use super::{closing, guard, memo, promote, provision, review};
 use crate::ocf::exit::{ExitCode, OcfError, Outcome, describe};
 use crate::pacemaker::{Score, stack};
 use crate::server::client::{Session, Unavailable};
@@ -42,6 +42,9 @@ pub fn monitor(node: &Node, kind: Kind) -> Outcome {
     {
         log::warn!("cannot tell the cluster that this node is back: {error:#}");
     }
+    if provision::is_being_replaced(node) {
+        return if kind.is_probe { Ok(ExitCode::Success) } else { being_replaced(node) };
+    }
     let Some(daemon) = node.daemon() else {
         if kind.is_probe {
             return Ok(ExitCode::NotRunning);
@@ -54,6 +57,8 @@ pub fn monitor(node: &Node, kind: Kind) -> Outcome {
     }
     match observe(node, daemon, kind) {
         Err(error) if is_degraded(&error) => Err(error),
+        // It was being stopped for that.
+        Err(_) if !kind.is_probe && provision::is_being_replaced(node) => being_replaced(node),
         Err(error) if !kind.is_probe => {
             // Said now: without the score Pacemaker acts at once, and ends this call if it has not returned by then.
             log::error!("{error:#}");
@@ -63,6 +68,11 @@ pub fn monitor(node: &Node, kind: Kind) -> Outcome {
         Ok(code) if !kind.is_probe => with_stack(node, code),
         outcome => outcome,
     }
+}
+
+/// No server runs, or not for long: the guard starts another one on new data.
+fn being_replaced(node: &Node) -> Outcome {
+    degraded(false, provision::read_progress(node).unwrap_or_else(|| "its data are being replaced".into()))
 }
 
 /// It works, and the operator is told what for how long. Not in the log each time: `crm_mon` shows the reason.

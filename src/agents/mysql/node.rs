@@ -126,6 +126,11 @@ impl Node {
         Session::open(&self.access, patience)
     }
 
+    /// As whom the agent logs in, one after the other.
+    pub fn logins(&self) -> Vec<Login> {
+        self.access.logins.clone()
+    }
+
     /// The mark of a promotion, if it is this very daemon's.
     pub fn is_marked(&self, daemon: Daemon) -> bool {
         Mark::of(&self.run_dir, &self.resource).is_of(daemon)
@@ -227,6 +232,9 @@ impl Node {
             if patience == deadline {
                 // Who has it may still be working.
                 return Err(error);
+            }
+            if super::provision::is_being_replaced(self) {
+                return Err(error.context("the server is being started on new data"));
             }
             // Its guard has long given it back, unless it hangs; the next monitor starts another.
             Guard::of(&self.run_dir, &self.resource).end();

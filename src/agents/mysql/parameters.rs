@@ -9,6 +9,7 @@ use crate::ocf::env::Invocation;
 use crate::ocf::exit::OcfError;
 use crate::ocf::params::{Kind, Parameter, Reader};
 use crate::server::client::Login;
+use crate::server::dialect::backup::Method;
 use crate::server::dialect::{Dialect, Tls};
 use crate::server::layout::Given;
 
@@ -155,6 +156,55 @@ pub static PARAMETERS: &[Parameter] = &[
     )
     .default("10s")
     .reloadable(),
+    Parameter::new(
+        "rejoin",
+        Kind::Choice(&["auto", "replicate", "manual"]),
+        "How a node comes back",
+        "What becomes of a node that was down. One that has nothing but what the primary has replicates from where it is. auto: \
+         one that has transactions of its own, or lacks some that the primary has purged, is provisioned anew; what only it has \
+         is saved before, in divergence_dir. Not after a promotion at a risk, whose lost writes such a node may hold. replicate: \
+         such a node stays out, and says which transactions it has. manual: a node that was not shut down cleanly stays out in \
+         any case. A node that stays out comes back with 'rustha rejoin'.",
+    )
+    .default("auto")
+    .reloadable(),
+    Parameter::new(
+        "rejoin_max_size",
+        Kind::Integer,
+        "Most data that are replaced unasked",
+        "A node with more data than this, in GB, is not provisioned anew by itself, since that may take hours: it stays out, and \
+         'rustha rejoin' does it. A node without data is. 0: no limit.",
+    )
+    .default("500")
+    .reloadable(),
+    Parameter::new(
+        "divergence_dir",
+        Kind::Text,
+        "Directory for what only one node has",
+        "The directory for binary log files with the transactions that only this node has, before its data are replaced. \
+         mysqlbinlog reads them. The agent removes none.",
+    )
+    .default("/var/lib/rustha/divergence")
+    .reloadable(),
+    Parameter::new(
+        "provision",
+        Kind::Choice(&["auto", "clone", "physical", "logical", "off"]),
+        "How a node gets its data from another one",
+        "How a node without data, or with data that cannot be used any more, gets those of another one. clone: by MySQL's clone \
+         plugin; replication_user then needs BACKUP_ADMIN. physical: by mariadb-backup. logical: by a dump. auto: the first of \
+         these that this server knows; the next one when it fails. off: not at all: a node without data does not start.",
+    )
+    .default("auto")
+    .reloadable(),
+    Parameter::new(
+        "provision_port",
+        Kind::Integer,
+        "Port for data between nodes",
+        "The TCP port at which a node listens that sends its data to another one (physical, logical), only while it does so. \
+         Both sides are known to each other by keys that they tell each other through the cluster; the connection is encrypted.",
+    )
+    .default("4444")
+    .reloadable(),
     Parameter::new("client_binary", Kind::Text, "Client program", "Not used: the agent speaks to the server itself.")
         .reloadable()
         .deprecated(None, "no client program is started any more"),
@@ -210,6 +260,38 @@ pub struct Config {
     pub hang_timeout: Option<Duration>,
     /// How long a primary goes on without the cluster's stack; `None`: for ever.
     pub stack_timeout: Option<Duration>,
+    /// How a node comes back.
+    pub rejoin: Rejoin,
+    /// Most data that are replaced without an order, in bytes; `None`: no limit.
+    pub rejoin_max_size: Option<u64>,
+    /// Where what only one node has is saved.
+    pub divergence_dir: PathBuf,
+    /// How a node gets its data from another one.
+    pub provision: Provision,
+    /// The port at which a donor listens.
+    pub provision_port: u16,
+}
+
+/// What becomes of a node that was down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejoin {
+    /// Whatever brings it back.
+    Auto,
+    /// It replicates, or stays out.
+    Replicate,
+    /// It stays out.
+    Manual,
+}
+
+/// How a node gets its data from another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provision {
+    /// By the first method that works.
+    Auto,
+    /// By this one.
+    By(Method),
+    /// Not at all.
+    Off,
 }
 
 /// What is promised to clients about each commit.
@@ -245,7 +327,6 @@ impl Config {
             log: path(&mut reader, "log"),
             user: reader.text("user"),
         };
-        let port = reader.integer("replication_port");
         let config = Self {
             given,
             group: reader.text("group").unwrap_or_default(),
@@ -256,10 +337,7 @@ impl Config {
             test_query: read_test_query(&mut reader),
             replication_user: reader.text("replication_user").unwrap_or_default(),
             replication_password: reader.text("replication_passwd").unwrap_or_default(),
-            replication_port: u16::try_from(port).unwrap_or_else(|_| {
-                reader.wrong(format!("replication_port must be at most 65535, not {port}"));
-                3306
-            }),
+            replication_port: read_port(&mut reader, "replication_port"),
             tls: read_tls(&mut reader),
             host_map: read_host_map(&mut reader),
             max_lag: Some(reader.integer("max_slave_lag")).filter(|lag| *lag > 0),
@@ -270,6 +348,21 @@ impl Config {
             read_only_timeout: reader.time_or_never("read_only_timeout"),
             hang_timeout: read_patience(&mut reader, "hang_timeout"),
             stack_timeout: read_patience(&mut reader, "stack_timeout"),
+            rejoin: match reader.choice("rejoin").as_str() {
+                "replicate" => Rejoin::Replicate,
+                "manual" => Rejoin::Manual,
+                _ => Rejoin::Auto,
+            },
+            rejoin_max_size: match reader.integer("rejoin_max_size") {
+                0 => None,
+                gigabytes => Some(gigabytes.saturating_mul(1_000_000_000)),
+            },
+            divergence_dir: path(&mut reader, "divergence_dir").unwrap_or_default(),
+            provision: match reader.choice("provision").as_str() {
+                "off" => Provision::Off,
+                name => Method::parse(name).map_or(Provision::Auto, Provision::By),
+            },
+            provision_port: read_port(&mut reader, "provision_port"),
         };
         reader.boolean("evict_outdated_slaves");
         (config, reader.finish().err())
@@ -308,6 +401,14 @@ fn read_semi_sync(reader: &mut Reader<'_>) -> Option<SemiSync> {
     }
     let semi_sync = SemiSync { acks: u32::try_from(acks).unwrap_or(1), degrade };
     (reader.choice("semi_sync") == "managed").then_some(semi_sync)
+}
+
+fn read_port(reader: &mut Reader<'_>, name: &'static str) -> u16 {
+    let port = reader.integer(name);
+    u16::try_from(port).unwrap_or_else(|_| {
+        reader.wrong(format!("{name} must be at most 65535, not {port}"));
+        0
+    })
 }
 
 /// A time of the guard's: it looks once a second, and one answer that is late shall not be a failure.

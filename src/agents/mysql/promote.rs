@@ -11,8 +11,8 @@ use super::decide::position::Told;
 use super::decide::record::{InSync, Instance, Record, State, names, next_epoch};
 use super::node::{Node, insist};
 use super::publish::{PRIMARY, Standing, TARGET, publish};
-use super::review::{out_of_it, own_score, position_attribute, unfit};
-use super::{guard, memo, replicate};
+use super::review::{out_of_it, own_score, position_attribute, unfit, without_data};
+use super::{guard, memo, provision, replicate};
 use crate::deadline::Deadline;
 use crate::exec;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
@@ -81,6 +81,7 @@ fn run(node: &Node) -> Outcome {
         }
     };
     memo::forget(node);
+    provision::forget_return(node);
     // Last: no line before this one lets a client write (invariant 2).
     super::closing::let_in(&mut session)?;
     let statement = session.dialect().open_for_writes();
@@ -164,6 +165,9 @@ fn prepare(node: &Node, cluster: &Cluster, session: &mut Session) -> Result<Opti
     }
     if is_stopped_target(node, cluster, session)? {
         bail!(refuse("somebody stopped its SQL thread: START REPLICA SQL_THREAD, and ask again".into()));
+    }
+    if let Some(why) = without_data(node)? {
+        bail!(refuse(why));
     }
     replicate::seal(session, node.deadline)?;
     // Before any change of source, and before anything that may fail: a restart, as well as a change of source, throws
@@ -361,7 +365,9 @@ pub fn tell_survivors_position(node: &Node, deadline: Deadline) -> Result<()> {
     let (record, mut session) = exec::at_once(|| node.record(), sealed)?;
     let epoch = next_epoch(record.as_ref());
     let executed = session.state()?.executed;
-    let has = match out_of_it(session.replica_status()?.as_ref(), &executed, record.as_ref())? {
+    let trouble = without_data(node)?
+        .map_or_else(|| out_of_it(session.replica_status()?.as_ref(), &executed, record.as_ref()), |why| Ok(Some(why)));
+    let has = match trouble? {
         Some(why) => Err(why),
         None => {
             // A survivor serves only what it has applied and logged (objection 3).

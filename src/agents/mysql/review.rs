@@ -14,8 +14,9 @@ use super::decide::health::{self, Facts};
 use super::decide::position::Told;
 use super::decide::record::{Instance, Place, Record, State, next_epoch};
 use super::node::Node;
+use super::parameters::Rejoin;
 use super::publish::{FIRST, PRIMARY, REPLICA, Standing, TARGET, publish};
-use super::{guard, memo, replicate};
+use super::{guard, memo, provision, replicate, start};
 use crate::gtid::GtidSet;
 use crate::ocf::exit::OcfError;
 use crate::pacemaker::{Cluster, Score, View};
@@ -45,6 +46,7 @@ pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
         return Ok(Standing { score: None, status: "outside of a cluster".into(), readable: true });
     };
     memo::forget(node);
+    start::tell_position(node, session)?;
     let primary = view.promoted().into_iter().find(|name| *name != cluster.node).map(str::to_string);
     if primary.is_some() {
         // It is there only after a time without a primary; that it is not is the usual case.
@@ -67,6 +69,13 @@ pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
         Ok(refusal) => Ok(Standing::excluded(&refusal.reason)),
         Err(other) => Err(other),
     })?;
+    let standing = match provision::read_progress(node) {
+        // The guard looks after it, and says how far it is.
+        Some(text) if standing.score == Some(Score::Never) && guard::is_there(node) => {
+            Standing { status: text, ..standing }
+        }
+        _ => standing,
+    };
     publish(node, &view, &standing);
     Ok(standing)
 }
@@ -89,6 +98,12 @@ fn is_on_record(node: &Node, primary: &str) -> Result<bool> {
 
 /// A replica of a living primary.
 fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) -> Result<Standing> {
+    if let Some(why) = without_data(node)? {
+        return Ok(Standing::excluded(&why));
+    }
+    if let Some(text) = provision::while_filling(node) {
+        return Ok(Standing::excluded(&text));
+    }
     let source = node.source_at(primary, view);
     let record = node.record()?;
     let status = session.replica_status()?;
@@ -198,6 +213,10 @@ fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> R
     if let Some(why) = unfit(&state) {
         return Ok(Joined::Refused(why));
     }
+    if node.config.rejoin == Rejoin::Manual && provision::waits_for_order(node) {
+        let why = "it was not shut down cleanly, and waits for 'rustha rejoin' on this node (rejoin=manual)";
+        return Ok(Joined::Refused(why.into()));
+    }
     // What it promised for a promotion ends with that: it receives again.
     unseal(node, session, &state.executed)?;
     let acknowledges = place(node, primary)?.is_some();
@@ -207,6 +226,7 @@ fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> R
     let connected = replicate::await_receiver(session, node.deadline.at_most(CONNECT))?;
     // Starting anew, the time that an earlier source was lost counts for nothing.
     lost_for(node, true);
+    provision::forget_return(node);
     Ok(Joined::Attached(connected))
 }
 
@@ -252,7 +272,8 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
     let status = session.replica_status()?;
     let own = own_score(cluster, view);
     let record = node.record()?;
-    let broken = out_of_it(status.as_ref(), &state.executed, record.as_ref())?;
+    let broken = without_data(node)?
+        .map_or_else(|| out_of_it(status.as_ref(), &state.executed, record.as_ref()), |why| Ok(Some(why)))?;
     let position = broken.clone().map_or_else(|| replicate::received(session), |_| Ok(state.executed.clone()))?;
     // Without a receiver nothing more comes; what a survivor told before a promotion must not be taken back.
     let sealed = status.as_ref().is_none_or(|status| status.receiver == Receiver::Stopped);
@@ -281,6 +302,28 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
         return Ok(Standing { score: own, status: "the last primary, closed".into(), readable: false });
     }
     Ok(unled.cold_start(&others))
+}
+
+/// Why a server takes no part in anything for its data: it has none, or does not know yet what they hold.
+///
+/// # Errors
+/// When that cannot be found out.
+pub fn without_data(node: &Node) -> Result<Option<String>> {
+    let lasting = node.lasting();
+    if lasting.position()?.is_some() {
+        return Ok(Some("its server was not yet told what its new data hold".into()));
+    }
+    if !lasting.is_placeholder() {
+        return Ok(None);
+    }
+    if node.config.enable_creation && node.record()?.is_none() {
+        // That is how a new cluster begins.
+        lasting.forget_placeholder()?;
+        return Ok(None);
+    }
+    let why =
+        "it has no data yet: provisioned as soon as there is a primary (enable_creation=true begins a new cluster)";
+    Ok(Some(why.into()))
 }
 
 /// Why an instance takes no part in an election: it has transactions of its own, or its applier is broken (for which the

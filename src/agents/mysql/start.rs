@@ -10,12 +10,14 @@ use nix::unistd::{Group, User};
 
 use super::lasting::CleanEnd;
 use super::node::Node;
+use super::parameters::Provision;
 use super::review::review;
-use super::{closing, create, guard};
+use super::{closing, create, guard, provision, staging};
 use crate::guard::turn::Turn;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::server::client::{Session, Unavailable};
 use crate::server::dialect::Dialect;
+use crate::server::dialect::backup::{CLONE_PLUGIN, Method};
 use crate::server::layout;
 use crate::server::process::{Daemon, Starting};
 use crate::server::semisync;
@@ -84,15 +86,25 @@ fn launch(node: &Node) -> Result<Session> {
     args.push(format!("--user={}", node.layout.user));
     args.extend(node.config.additional.iter().cloned());
     args.extend(dialect.start_options(node.layout.semi_sync_plugins));
-    let mut starting = if node.cluster.is_some() {
-        guard::launch(node, &binary, &args)?
-    } else {
-        Starting::launch(&binary, &args, &node.layout.log)?
+    if dialect.knows(Method::Clone) && matches!(node.config.provision, Provision::Auto | Provision::By(Method::Clone)) {
+        args.push(CLONE_PLUGIN.into());
+    }
+    let mut starting = match node.cluster {
+        Some(_) => guard::launch(node, &binary, &args)?,
+        None => Starting::launch(&binary, &args, &node.layout.log)?,
     };
     let mut session = await_answer(node, &mut starting)?;
     // Its guard has marked it as soon as it was there; without a cluster there is none.
     node.instance()?;
-    go_on_living(node, &mut session, starting.daemon(), ended)?;
+    let is_new = {
+        // Somebody may look at it already, and would do the same.
+        let _turn = node.await_turn(node.deadline)?;
+        tell_position(node, &mut session)?
+    };
+    let lives_on = go_on_living(node, &mut session, starting.daemon(), ended)?;
+    if !is_new && !lives_on && !session.state()?.executed.is_empty() {
+        provision::note_return(node);
+    }
     refuse_missing_plugin(node, &mut session)?;
     if session.state()?.is_writable() {
         // MySQL reads variables that were made persistent after its command line.
@@ -126,14 +138,36 @@ fn refuse_missing_plugin(node: &Node, session: &mut Session) -> Result<()> {
     Ok(())
 }
 
+/// Tells the server what its data hold, if they came from another one; whether they did. Whoever looks at it first does so,
+/// since a start may be killed.
+///
+/// # Errors
+/// When the server does not take it.
+pub fn tell_position(node: &Node, session: &mut Session) -> Result<bool> {
+    let Some(position) = node.lasting().position()? else { return Ok(false) };
+    log::info!("its data came from another node, up to {position}");
+    let executed = session.state()?.executed;
+    let wanted = executed.parse_like(&position).context("what its data hold")?;
+    if executed != wanted && executed.contains(&wanted) && !wanted.is_empty() {
+        log::warn!("it knows already, and has more: nothing is told");
+    } else {
+        for statement in session.dialect().begin_with(&position) {
+            session.execute("tell the server what its data hold", &statement)?;
+        }
+    }
+    node.lasting().forget_position()?;
+    Ok(true)
+}
+
 /// A server that was shut down cleanly, with everything applied, and has the same transactions now, lives on: what it had
 /// is all there.
-fn go_on_living(node: &Node, session: &mut Session, daemon: Option<Daemon>, ended: Option<CleanEnd>) -> Result<()> {
-    let (Some(ended), Some(daemon)) = (ended, daemon) else { return Ok(()) };
-    if session.state()?.executed.to_string() == ended.executed {
+fn go_on_living(node: &Node, session: &mut Session, daemon: Option<Daemon>, ended: Option<CleanEnd>) -> Result<bool> {
+    let (Some(ended), Some(daemon)) = (ended, daemon) else { return Ok(false) };
+    let lives_on = session.state()?.executed.to_string() == ended.executed;
+    if lives_on {
         node.start_mark().leave_with_life(daemon, &ended.life)?;
     }
-    Ok(())
+    Ok(lives_on)
 }
 
 /// Waits until the server answers, or ends.
@@ -178,8 +212,10 @@ pub fn validate(node: &Node) -> Result<(std::path::PathBuf, User), OcfError> {
     if Group::from_name(&node.config.group).ok().flatten().is_none() {
         return Err(installed(format!("there is no OS group {}", node.config.group)));
     }
-    if !node.config.enable_creation && !create::has_database(&layout.datadir) {
-        return Err(installed(create::explain_missing(&layout.datadir)));
+    let is_provisioned = node.cluster.is_some() && node.config.provision != Provision::Off;
+    let may_be_empty = node.config.enable_creation || is_provisioned;
+    if !may_be_empty && !staging::has_database(&layout.datadir) && !staging::Staging::of(node, &user).is_unsettled() {
+        return Err(installed(staging::explain_missing(&layout.datadir)));
     }
     Ok((binary, user))
 }

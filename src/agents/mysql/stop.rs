@@ -5,11 +5,13 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::unistd::User;
 
 use super::lasting::CleanEnd;
 use super::node::{Node, insist};
 use super::publish::{Standing, publish};
-use super::{demote, guard, replicate};
+use super::staging::Staging;
+use super::{demote, guard, provision, replicate};
 use crate::deadline::Deadline;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::pacemaker::View;
@@ -31,13 +33,19 @@ pub fn stop(node: &Node) -> Outcome {
     {
         log::warn!("cannot withdraw the promotion score: {error:#}");
     }
+    provision::end_replacement(node);
     guard::end(node);
+    // What was filling a draft shall not outlive the server; the draft itself is removed by whoever makes another.
+    if let Some(user) = User::from_name(&node.layout.user).ok().flatten() {
+        Staging::of(node, &user).end_filler();
+    }
     if let Some(daemon) = node.daemon() {
         end(node, daemon)?;
     } else {
         log::info!("already stopped");
     }
     guard::fall_silent(node, node.deadline.at_most(TELLING));
+    provision::fall_silent(node, node.deadline.at_most(TELLING));
     for mark in [node.mark(), node.start_mark()] {
         if let Err(error) = mark.remove() {
             log::warn!("{error:#}");
@@ -70,7 +78,7 @@ fn say_farewell(node: &Node, view: &View) {
 }
 
 /// Ends the daemon.
-fn end(node: &Node, daemon: Daemon) -> Result<(), OcfError> {
+pub fn end(node: &Node, daemon: Daemon) -> Result<(), OcfError> {
     if daemon.is_stopped() {
         log::warn!("the server (pid {}) is stopped (SIGSTOP) and cannot shut down", daemon.pid);
     } else {

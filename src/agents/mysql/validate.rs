@@ -93,6 +93,10 @@ pub fn reload(node: &Node) -> Outcome {
     let Some(daemon) = node.daemon() else {
         return Err(OcfError::new(ExitCode::NotRunning, "the server is not running").into());
     };
+    if super::provision::is_being_replaced(node) {
+        // The guard that follows reads them.
+        return Ok(ExitCode::Success);
+    }
     // It was started with the parameters of then.
     guard::end(node);
     guard::ensure(node);
@@ -106,7 +110,12 @@ pub fn reload(node: &Node) -> Outcome {
         && session.replica_status()?.is_some()
     {
         let acknowledges = review::place(node, primary)?.is_some();
-        super::replicate::attach(&mut session, &node.source_at(primary, &view), acknowledges, node.deadline)?;
+        let source = node.source_at(primary, &view);
+        // A replica that is broken is none of the parameters' fault, and Pacemaker takes a failed reload for a failed start,
+        // which is final: the review says what is wrong with it.
+        if let Err(error) = super::replicate::attach(&mut session, &source, acknowledges, node.deadline) {
+            log::warn!("replicates by the old parameters: {error:#}");
+        }
     }
     review::review(node, &mut session)?;
     Ok(ExitCode::Success)

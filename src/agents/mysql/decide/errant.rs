@@ -1,8 +1,11 @@
 //! What a joining server has that the primary has not: a replica with such transactions replicates happily (MySQL), or
 //! is refused only when it connects (MariaDB, error 1236), and in an election it would look like the most advanced.
 
+use std::collections::BTreeSet;
+
 use super::record::{Record, State};
 use crate::gtid::{GtidSet, mariadb, mysql};
+use crate::server::events::{Name, is_beyond, with_dashes};
 
 /// The transactions that only this server has, judged by the record of the primary: what the primary had when it was
 /// promoted, and what it has written since (its own identity in the GTIDs), is the history; everything else is not.
@@ -37,6 +40,112 @@ pub fn find_errant(executed: &GtidSet, record: &Record) -> Result<Option<String>
             errant.map(|last| format!("up to {last}"))
         }
     })
+}
+
+/// What is known of a history, to tell single transactions apart.
+pub struct History {
+    base: GtidSet,
+    writer: Option<String>,
+    is_over: bool,
+}
+
+impl History {
+    /// That of the primary of this record, in the terms of `like`.
+    ///
+    /// # Errors
+    /// A record whose base cannot be read.
+    pub fn of(record: &Record, like: &GtidSet) -> Result<Self, String> {
+        let (base, writer) = history(record);
+        let base = like.parse_like(base).map_err(|error| error.to_string())?;
+        let (writer, is_over) = match writer {
+            Writer::Server(identity) => (Some(identity.replace('-', "").to_ascii_lowercase()), false),
+            Writer::Nobody => (None, true),
+            Writer::Unknown => (None, false),
+        };
+        Ok(Self { base, writer, is_over })
+    }
+
+    /// Whether a transaction is not of it. Of what cannot be told, it is said to be so: it is to be saved.
+    pub fn lacks(&self, name: &Name) -> bool {
+        let writer = match name {
+            Name::MySql(source, _) => source.clone(),
+            Name::MariaDb(gtid) => gtid.server.to_string(),
+            Name::Tagged => return true,
+        };
+        is_beyond(&self.base, name) && (self.is_over || self.writer.as_ref() != Some(&writer))
+    }
+}
+
+/// What was found in a server's binary logs.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Transactions that are not in the history, by name: tagged ones are not counted.
+    foreign: u64,
+    /// MariaDB: the last transactions of the history's base that are there, by domain.
+    bases: BTreeSet<u32>,
+    /// MariaDB: domains whose first transaction ever is there.
+    firsts: BTreeSet<u32>,
+}
+
+impl Seen {
+    /// Notes a transaction.
+    pub fn note(&mut self, name: &Name, history: &History) {
+        self.foreign += u64::from(history.lacks(name) && *name != Name::Tagged);
+        if let (Name::MariaDb(gtid), GtidSet::MariaDb(base)) = (name, &history.base) {
+            if base.last_in(gtid.domain) == Some(*gtid) {
+                self.bases.insert(gtid.domain);
+            }
+            if gtid.sequence == 1 {
+                self.firsts.insert(gtid.domain);
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// Whether the logs of a server with `executed` hold everything since its domains' first transactions. On MySQL, where it
+    /// is known what is missing, that is never asked.
+    pub fn is_everything(&self, executed: &GtidSet) -> bool {
+        match executed {
+            GtidSet::MySql(_) => false,
+            GtidSet::MariaDb(executed) => executed.domains().all(|domain| self.firsts.contains(&domain)),
+        }
+    }
+}
+
+impl History {
+    /// Whether all that a server with `executed` has and this history has not is among what was seen in its binary logs. On
+    /// MariaDB, whose positions do not say where two histories part: only where the last common transaction is there.
+    ///
+    /// # Errors
+    /// A set of another vendor.
+    pub fn is_all_seen(&self, executed: &GtidSet, seen: &Seen) -> Result<bool, String> {
+        match (executed, &self.base) {
+            (GtidSet::MySql(executed), GtidSet::MySql(base)) => {
+                let extra = executed.minus(base);
+                let extra = match &self.writer {
+                    Some(writer) => extra.without_source(&with_dashes(writer)),
+                    None => extra,
+                };
+                // Tagged transactions are all kept, and not counted: a set of them cannot be told to be whole.
+                let text = extra.to_string();
+                let mut words = text.split(',').flat_map(|source| source.split(':').skip(1));
+                let is_tagged = words.any(|word| word.trim().starts_with(|first: char| !first.is_ascii_digit()));
+                Ok(!is_tagged && seen.foreign >= extra.count())
+            }
+            (GtidSet::MariaDb(executed), GtidSet::MariaDb(base)) => {
+                let foreign = executed
+                    .domains()
+                    .filter(|domain| executed.last_in(*domain).is_some_and(|last| self.lacks(&Name::MariaDb(last))));
+                let is_seen = |domain: u32| match base.last_in(domain) {
+                    Some(_) => seen.bases.contains(&domain),
+                    None => seen.firsts.contains(&domain),
+                };
+                Ok(foreign.into_iter().all(is_seen))
+            }
+            _ => Err("sets of two vendors".into()),
+        }
+    }
 }
 
 /// What everybody may have: a position, and all that one server wrote since. After a clean closing nothing was written any
@@ -108,6 +217,55 @@ mod tests {
         let is_errant =
             |set| find_errant(&GtidSet::parse_mariadb(set).expect("valid"), &record).expect("decidable").is_some();
         assert!(is_errant("0-2-151") && !is_errant("0-2-150") && !is_errant("0-1-90"));
+    }
+
+    #[test]
+    fn invariant_4_single_transactions_are_told_apart_as_the_whole_is() {
+        let record = Record { uuid: Some("2".into()), base: "0-1-100".into(), ..open(1, "", "") };
+        let like = GtidSet::parse_mariadb("").expect("valid");
+        let history = History::of(&record, &like).expect("readable");
+        let lacks = |server, sequence| history.lacks(&Name::MariaDb(mariadb::Gtid { domain: 0, server, sequence }));
+        assert!(lacks(1, 101) && lacks(3, 100) && !lacks(1, 100) && !lacks(1, 7) && !lacks(2, 101));
+        let record = Record { uuid: Some(B.into()), base: format!("{A}:1-100"), ..open(1, "", "") };
+        let like = GtidSet::parse_mysql("").expect("valid");
+        let history = History::of(&record, &like).expect("readable");
+        let lacks = |uuid: &str, number| history.lacks(&Name::MySql(uuid.replace('-', ""), number));
+        assert!(lacks(A, 101) && !lacks(A, 100) && !lacks(B, 7) && history.lacks(&Name::Tagged));
+    }
+
+    #[test]
+    fn invariant_4_logs_that_do_not_go_back_to_where_the_histories_part_are_not_taken_for_all() {
+        let record = Record { uuid: Some("2".into()), base: "0-1-100".into(), ..open(1, "", "") };
+        let executed = GtidSet::parse_mariadb("0-1-102").expect("valid");
+        let history = History::of(&record, &executed).expect("readable");
+        let is_whole = |sequences: &[u64]| {
+            let mut seen = Seen::default();
+            for sequence in sequences {
+                seen.note(&Name::MariaDb(mariadb::Gtid { domain: 0, server: 1, sequence: *sequence }), &history);
+            }
+            history.is_all_seen(&executed, &seen).expect("one vendor")
+        };
+        assert!(is_whole(&[99, 100, 101, 102]) && is_whole(&[100, 101, 102]));
+        assert!(!is_whole(&[101, 102]) && !is_whole(&[]));
+        // The base is another server's: the histories part somewhere before it.
+        let later = Record { uuid: Some("3".into()), base: "0-2-101".into(), ..open(2, "", "") };
+        let history = History::of(&later, &executed).expect("readable");
+        let mut seen = Seen::default();
+        for sequence in 1..=102 {
+            seen.note(&Name::MariaDb(mariadb::Gtid { domain: 0, server: 1, sequence }), &history);
+        }
+        assert_eq!(history.is_all_seen(&executed, &seen), Ok(false));
+        assert!(seen.is_everything(&executed) && !Seen::default().is_everything(&executed));
+
+        let record = Record { uuid: Some(B.into()), base: format!("{A}:1-100"), ..open(1, "", "") };
+        let executed = GtidSet::parse_mysql(&format!("{A}:1-103,{B}:1-7")).expect("valid");
+        let history = History::of(&record, &executed).expect("readable");
+        let is_whole = |numbers: &[u64]| {
+            let mut seen = Seen::default();
+            numbers.iter().for_each(|number| seen.note(&Name::MySql(A.replace('-', ""), *number), &history));
+            history.is_all_seen(&executed, &seen).expect("one vendor")
+        };
+        assert!(is_whole(&[100, 101, 102, 103]) && !is_whole(&[102, 103]));
     }
 
     #[test]

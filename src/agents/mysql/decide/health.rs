@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::server::dialect::code;
-use crate::server::rows::{Receiver, ReplicaStatus};
+use crate::server::rows::{Receiver, ReplicaStatus, ThreadError};
 
 /// A replica that has not been connected to a living primary for this long is no candidate any more. Shorter, and both
 /// replicas would exclude themselves while the failure of their primary is still being noticed.
@@ -85,12 +85,24 @@ pub fn applier_broken(status: &ReplicaStatus) -> Option<String> {
     Some(format!("its SQL thread stopped: error {}: {}", error.number, shorten(&error.text)))
 }
 
+/// Whether its applier met a transaction that cannot come after what this server has: both cannot be of one history.
+pub fn is_out_of_order(status: &ReplicaStatus) -> bool {
+    status.applier_error.as_ref().is_some_and(|error| error.number == code::OUT_OF_ORDER)
+}
+
+/// The error with which its source refuses this replica for good.
+pub fn source_refuses(status: &ReplicaStatus) -> Option<&ThreadError> {
+    let is_fatal =
+        |error: &&ThreadError| u16::try_from(error.number).is_ok_and(|number| code::SOURCE_FATAL.contains(&number));
+    status.receiver_refused().filter(is_fatal)
+}
+
 /// Why the source does not serve this replica; that it is away is no fault of the replica's.
 pub fn receiver_broken(status: &ReplicaStatus) -> Option<String> {
     let error = status.receiver_refused()?;
-    let what = match u16::try_from(error.number) {
-        Ok(number) if code::SOURCE_FATAL.contains(&number) => "its source cannot serve it (diverged, or purged there)",
-        _ => "it cannot receive from its source",
+    let what = match source_refuses(status) {
+        Some(_) => "its source cannot serve it (diverged, or purged there)",
+        None => "it cannot receive from its source",
     };
     Some(format!("{what}: error {}: {}", error.number, shorten(&error.text)))
 }
@@ -104,7 +116,6 @@ fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::gtid::GtidSet;
-    use crate::server::rows::ThreadError;
 
     fn status() -> ReplicaStatus {
         ReplicaStatus {

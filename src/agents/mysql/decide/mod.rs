@@ -8,4 +8,5 @@ pub mod insync;
 pub mod keeping;
 pub mod position;
 pub mod record;
+pub mod rejoin;
 pub mod role;

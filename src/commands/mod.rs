@@ -1,0 +1,61 @@
+//! The operator's verbs, one file each. Text and JSON come from the same values.
+
+pub mod divergence;
+pub mod rejoin;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+use crate::guard;
+use crate::ocf::env::Invocation;
+
+/// Where Pacemaker's agents keep what may not survive a reboot (HA_RSCTMP).
+const RUN_DIR: &str = "/run/resource-agents";
+
+/// Which instance on this node is meant, and how the answer is to look.
+#[derive(Args)]
+pub struct Here {
+    /// The resource; not needed where this node has one database only
+    #[arg(long, short)]
+    pub resource: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Here {
+    /// The instance on this node: as its guard knows it.
+    ///
+    /// # Errors
+    /// When there is none, or it is not clear which one is meant.
+    pub fn find(&self) -> Result<Invocation> {
+        let guards = guard::all(Path::new(RUN_DIR));
+        let names = guards.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        let wanted = guards.iter().filter(|(name, _)| self.resource.as_ref().is_none_or(|wanted| wanted == name));
+        match (wanted.clone().count(), wanted.clone().next()) {
+            (1, Some((_, pid))) => Ok(Invocation::of_process(*pid)?),
+            (0, _) if guards.is_empty() => {
+                bail!("no database of rustha's runs on this node: is the resource started here?")
+            }
+            (0, _) => bail!("there is no such resource on this node; there is: {names}"),
+            _ => bail!("which one? --resource, one of: {names}"),
+        }
+    }
+}
+
+/// Prints the answer, or why there is none; the exit status.
+fn answer(json: bool, outcome: Result<(Value, String)>) -> i32 {
+    match outcome {
+        Ok((value, _)) if json => println!("{value:#}"),
+        Ok((_, text)) => println!("{text}"),
+        Err(error) if json => println!("{:#}", serde_json::json!({ "error": format!("{error:#}") })),
+        Err(error) => {
+            eprintln!("rustha: {error:#}");
+            return 1;
+        }
+    }
+    0
+}

@@ -1,0 +1,104 @@
+//! `rustha rejoin` and `rustha provision`: what would happen on this node and why; do it, and say how far it is.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::{Here, answer};
+use crate::agents::mysql::provision::{self, Order, Plan};
+use crate::ocf::env::Invocation;
+
+/// How often it is looked how far it is.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the instance may say nothing else than before: its guard looks every few seconds.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// Runs the command; the exit status.
+pub fn run(here: &Here, order: &Order, is_dry: bool) -> i32 {
+    let outcome = here.find().and_then(|call| {
+        let plan = provision::plan(&call, order)?;
+        let nothing_to_do = plan.need.is_none() && !order.is_for_new_data && plan.status.starts_with("replica of ");
+        if is_dry || nothing_to_do {
+            return Ok((to_json(&plan, order), to_text(&plan, order)));
+        }
+        if !here.json {
+            println!("{}", to_text(&plan, order));
+        }
+        provision::give_order(&call, order)?;
+        follow(&call, here.json)
+    });
+    let is_failed = outcome.is_err();
+    answer(here.json, outcome) | i32::from(is_failed)
+}
+
+/// Follows it to its end. Who interrupts this interrupts nothing else.
+fn follow(call: &Invocation, is_quiet: bool) -> Result<(Value, String)> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let (mut last, mut changed) = (String::new(), Instant::now());
+    loop {
+        // While its server is restarted, nobody may know.
+        let (status, is_whole) = provision::look(call).unwrap_or_default();
+        if status != last && !status.is_empty() {
+            changed = Instant::now();
+            if !is_quiet && !is_whole {
+                let (before, after) = if is_terminal { ("\r\x1b[K", "") } else { ("", "\n") };
+                print!("{before}{status}{after}");
+                let _ = std::io::stdout().flush();
+            }
+            last.clone_from(&status);
+        }
+        if is_whole {
+            if is_terminal && !is_quiet {
+                println!();
+            }
+            return Ok((json!({ "status": status }), status));
+        }
+        if changed.elapsed() > PATIENCE {
+            bail!("this node has said nothing new for {} s; the last was: {last}", PATIENCE.as_secs());
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn to_json(plan: &Plan, order: &Order) -> Value {
+    json!({
+        "resource": plan.resource,
+        "node": plan.node,
+        "status": plan.status,
+        "need": plan.need,
+        "without_an_order": plan.by_itself,
+        "replaces_data": replaces(plan, order),
+        "saves_divergence": plan.saves,
+        "donors": plan.donors,
+        "methods": plan.methods,
+    })
+}
+
+fn replaces(plan: &Plan, order: &Order) -> bool {
+    plan.need.is_some() || order.is_for_new_data
+}
+
+fn to_text(plan: &Plan, order: &Order) -> String {
+    let mut lines = vec![format!("{} on {}: {}", plan.resource, plan.node, plan.status)];
+    if let Some(need) = &plan.need {
+        lines.push(format!("It cannot replicate with the data that it has: {need}."));
+    }
+    if !replaces(plan, order) {
+        lines.push("It can replicate with the data that it has.".into());
+        return lines.join("\n");
+    }
+    if plan.saves {
+        lines.push("What only it has is saved first.".into());
+    }
+    lines.push(format!(
+        "Its data are replaced by those of {}, by {}.",
+        plan.donors.join(", else "),
+        plan.methods.join(", else ")
+    ));
+    lines.push("The old data are kept beside the new ones, in .rustha-replaced in the data directory.".into());
+    lines.push(format!("Without an order: {}.", plan.by_itself));
+    lines.join("\n")
+}

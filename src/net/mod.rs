@@ -1,0 +1,4 @@
+//! What goes over the network beside the servers' own protocols.
+
+pub mod frames;
+pub mod pinned;

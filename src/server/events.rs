@@ -1,0 +1,256 @@
+//! Binary logs as files: which transactions are in them, and a new file of some of them, that the vendor's mysqlbinlog
+//! reads. The events are copied as they are; only their framing and the GTIDs are understood here.
+//!
+//! Sources: "Replication Protocol: Binlog Event" in the MySQL internals manual (version 4), and GTID_EVENT in MariaDB's
+//! replication protocol.
+
+use std::io::{self, Read, Write};
+
+use crate::gtid::{GtidSet, mariadb, mysql};
+
+/// The first bytes of every binary log.
+const MAGIC: [u8; 4] = *b"\xfebin";
+
+/// An event's header: time, type, server, length, next position, flags.
+const HEADER: usize = 19;
+
+/// The types of events that are understood.
+mod kind {
+    pub const STOP: u8 = 3;
+    pub const ROTATE: u8 = 4;
+    pub const FORMAT: u8 = 15;
+    pub const MYSQL_GTID: u8 = 33;
+    pub const MYSQL_ANONYMOUS: u8 = 34;
+    pub const MYSQL_PREVIOUS: u8 = 35;
+    pub const MYSQL_TAGGED: u8 = 42;
+    pub const MARIADB_CHECKPOINT: u8 = 161;
+    pub const MARIADB_GTID: u8 = 162;
+    pub const MARIADB_LIST: u8 = 163;
+    pub const MARIADB_ENCRYPTED: u8 = 164;
+}
+
+/// What a transaction is called in a binary log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// MySQL's: the source as 32 hexadecimal digits, and the number.
+    MySql(String, u64),
+    /// MySQL's with a tag, which is not read: 8.3 and later.
+    Tagged,
+    /// MariaDB's.
+    MariaDb(mariadb::Gtid),
+}
+
+/// Which transactions are wanted: those that are not in this set.
+pub fn is_beyond(known: &GtidSet, name: &Name) -> bool {
+    match (known, name) {
+        (GtidSet::MySql(known), Name::MySql(source, number)) => {
+            let text = format!("{}:{number}", with_dashes(source));
+            mysql::Set::parse(&text).map_or(true, |one| !known.contains(&one))
+        }
+        (GtidSet::MariaDb(known), Name::MariaDb(gtid)) => known.last_in(gtid.domain).is_none_or(|last| {
+            gtid.sequence > last.sequence || (gtid.sequence == last.sequence && gtid.server != last.server)
+        }),
+        // What cannot be told apart is not left out.
+        _ => true,
+    }
+}
+
+/// A source's identity as it is written in a set of GTIDs.
+pub fn with_dashes(digits: &str) -> String {
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+}
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Transactions.
+    pub transactions: u64,
+    /// Events, those of the transactions.
+    pub events: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Copies the transactions that are wanted from one binary log to `output`, which has its first bytes already if
+/// `copied` is not empty.
+///
+/// # Errors
+/// When a file cannot be read or written, is no binary log, or is encrypted. A last event that is cut off, as a crash leaves
+/// it, ends the file.
+pub fn copy(
+    input: &mut impl Read,
+    output: &mut impl Write,
+    copied: &mut Copied,
+    mut is_wanted: impl FnMut(&Name) -> bool,
+) -> io::Result<()> {
+    let mut magic = [0; 4];
+    input.read_exact(&mut magic)?;
+    if magic != MAGIC {
+        return Err(io::Error::other("it is encrypted, or no binary log"));
+    }
+    let mut format: Option<Vec<u8>> = None;
+    let mut is_copying = false;
+    while let Some(header) = read_header(input)? {
+        let length = u32::from_le_bytes([header[9], header[10], header[11], header[12]]);
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        let Some(rest) = length.checked_sub(HEADER) else { return Err(io::Error::other("an event without a header")) };
+        let kind = header[4];
+        if kind == kind::MARIADB_ENCRYPTED {
+            return Err(io::Error::other("it is encrypted"));
+        }
+        let begins = matches!(kind, kind::MYSQL_GTID | kind::MYSQL_ANONYMOUS | kind::MYSQL_TAGGED | kind::MARIADB_GTID);
+        let is_frame = matches!(
+            kind,
+            kind::STOP
+                | kind::ROTATE
+                | kind::FORMAT
+                | kind::MYSQL_PREVIOUS
+                | kind::MARIADB_CHECKPOINT
+                | kind::MARIADB_LIST
+        );
+        if !begins && !is_copying && kind != kind::FORMAT {
+            let rest = u64::try_from(rest).map_err(io::Error::other)?;
+            io::copy(&mut input.by_ref().take(rest), &mut io::sink())?;
+            continue;
+        }
+        let mut event = header.to_vec();
+        event.resize(length, 0);
+        match input.read_exact(&mut event[HEADER..]) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+            other => other?,
+        }
+        if kind == kind::FORMAT {
+            format = Some(event);
+            is_copying = false;
+            continue;
+        }
+        if begins {
+            is_copying = name_of(kind, &event).is_none_or(|name| is_wanted(&name));
+            copied.transactions += u64::from(is_copying);
+        }
+        if !is_copying || is_frame {
+            continue;
+        }
+        let preamble = if copied.bytes == 0 { &MAGIC[..] } else { &[] };
+        // The format of the file from which they are, once.
+        let format = format.take().unwrap_or_default();
+        for bytes in [preamble, &format, &event] {
+            output.write_all(bytes)?;
+            copied.bytes += u64::try_from(bytes.len()).unwrap_or_default();
+        }
+        copied.events += 1;
+    }
+    Ok(())
+}
+
+/// The next event's header; `None` at the end.
+fn read_header(input: &mut impl Read) -> io::Result<Option<[u8; HEADER]>> {
+    let mut header = [0; HEADER];
+    match input.read_exact(&mut header) {
+        Ok(()) => Ok(Some(header)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn name_of(kind: u8, event: &[u8]) -> Option<Name> {
+    let number = |at: usize, length: usize| {
+        let bytes = event.get(at..at + length)?;
+        Some(bytes.iter().rev().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)))
+    };
+    match kind {
+        // Flags, source, number.
+        kind::MYSQL_GTID => {
+            let source: String = event.get(HEADER + 1..HEADER + 17)?.iter().map(|byte| format!("{byte:02x}")).collect();
+            Some(Name::MySql(source, number(HEADER + 17, 8)?))
+        }
+        kind::MYSQL_TAGGED => Some(Name::Tagged),
+        // Number, domain; the server stands in the header.
+        kind::MARIADB_GTID => Some(Name::MariaDb(mariadb::Gtid {
+            domain: u32::try_from(number(HEADER + 8, 4)?).ok()?,
+            server: u32::try_from(number(5, 4)?).ok()?,
+            sequence: number(HEADER, 8)?,
+        })),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn event(kind: u8, server: u32, body: &[u8]) -> Vec<u8> {
+        let mut event = vec![0, 0, 0, 0, kind];
+        event.extend(server.to_le_bytes());
+        event.extend(u32::try_from(HEADER + body.len()).expect("small").to_le_bytes());
+        event.extend([0; 6]);
+        event.extend(body);
+        event
+    }
+
+    fn mariadb(server: u32, sequence: u64) -> Vec<u8> {
+        let body = [&sequence.to_le_bytes()[..], &0_u32.to_le_bytes(), &[0]].concat();
+        [event(kind::MARIADB_GTID, server, &body), event(2, server, b"insert")].concat()
+    }
+
+    fn log(events: &[Vec<u8>]) -> Cursor<Vec<u8>> {
+        let events = events.concat();
+        Cursor::new([&MAGIC[..], &event(kind::FORMAT, 1, b"format"), &events].concat())
+    }
+
+    fn saved(logs: &[&[Vec<u8>]], known: &GtidSet) -> (Vec<u8>, Copied) {
+        let (mut output, mut copied) = (Vec::new(), Copied::default());
+        for events in logs {
+            copy(&mut log(events), &mut output, &mut copied, |name| is_beyond(known, name)).expect("copied");
+        }
+        (output, copied)
+    }
+
+    #[test]
+    fn invariant_4_what_only_this_server_has_is_copied_whole_and_nothing_else_is() {
+        let known = GtidSet::parse_mariadb("0-1-100").expect("valid");
+        let first = [mariadb(1, 99), mariadb(1, 100), mariadb(3, 101), event(kind::ROTATE, 1, b"next")];
+        let second = [event(kind::MARIADB_LIST, 1, b"list"), mariadb(3, 102)];
+        let (output, copied) = saved(&[&first, &second], &known);
+        assert_eq!((copied.transactions, copied.events), (2, 4));
+        assert_eq!(copied.bytes, u64::try_from(output.len()).expect("small"));
+        let format = event(kind::FORMAT, 1, b"format");
+        assert_eq!(output, [&MAGIC[..], &format, &mariadb(3, 101), &format, &mariadb(3, 102)].concat());
+    }
+
+    #[test]
+    fn the_same_number_of_another_server_is_another_transaction() {
+        let known = GtidSet::parse_mariadb("0-1-100").expect("valid");
+        assert_eq!(saved(&[&[mariadb(3, 100), mariadb(1, 100)]], &known).1.transactions, 1);
+    }
+
+    #[test]
+    fn mysqls_transactions_are_told_apart_by_source_and_number() {
+        let gtid = |number: u64| {
+            let body = [&[1][..], &[0xaa; 16], &number.to_le_bytes()].concat();
+            [event(kind::MYSQL_GTID, 1, &body), event(2, 1, b"begin"), event(16, 1, b"xid")].concat()
+        };
+        let uuid = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+        let known = GtidSet::parse_mysql(&format!("{uuid}:1-4:6")).expect("valid");
+        let tagged = event(kind::MYSQL_TAGGED, 1, b"?");
+        let (_, copied) = saved(&[&[gtid(4), gtid(5), gtid(6), gtid(7), tagged]], &known);
+        assert_eq!((copied.transactions, copied.events), (3, 7), "what cannot be told apart is not left out");
+    }
+
+    #[test]
+    fn an_event_that_a_crash_cut_off_ends_the_file_and_an_encrypted_one_is_an_error() {
+        let known = GtidSet::parse_mariadb("").expect("valid");
+        let mut cut = log(&[mariadb(1, 1), mariadb(1, 2)]).into_inner();
+        cut.truncate(cut.len() - 3);
+        let (mut output, mut copied) = (Vec::new(), Copied::default());
+        copy(&mut Cursor::new(cut), &mut output, &mut copied, |name| is_beyond(&known, name)).expect("copied");
+        assert_eq!((copied.transactions, copied.events), (2, 3));
+        let encrypted = [Cursor::new(b"\xfdbin".to_vec()), log(&[event(kind::MARIADB_ENCRYPTED, 1, b"key")])];
+        for mut log in encrypted {
+            assert!(copy(&mut log, &mut Vec::new(), &mut Copied::default(), |_| true).is_err());
+        }
+    }
+}
