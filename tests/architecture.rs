@@ -199,7 +199,12 @@ fn imports_only_go_down() {
             "guard/",
             &["crate::ocf", "crate::server", "crate::pacemaker", "crate::agents", "crate::cli", "crate::gtid"][..],
         ),
-        ("agents/", &["crate::cli"][..]),
+        ("agents/", &["crate::cli", "crate::commands"][..]),
+        ("commands/", &["crate::cli"][..]),
+        (
+            "net/",
+            &["crate::ocf", "crate::server", "crate::pacemaker", "crate::agents", "crate::cli", "crate::guard"][..],
+        ),
         ("exec.rs", &["crate::ocf", "crate::server", "crate::pacemaker", "crate::agents"][..]),
         ("deadline.rs", &["crate::"][..]),
     ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 
-use crate::{BOTH, WHOLE};
+use crate::{BOTH, PROVIDED, WHOLE};
 
 const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
     Scenario { name, about, roots: BOTH, long: false, nodes: 3, fencing: false, run }
@@ -57,7 +57,7 @@ fn while_waiting(bed: &Bed) -> Result<()> {
     bed.bring_back(&primary)?;
     bed.wait_all_instances(WHOLE)?;
     // What was released without an acknowledgement is on the old primary alone, and keeps it out.
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     println!("{primary}: {}", bed.attribute(&primary, "p_db-status")?.unwrap_or_default());
     let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
     bed.finish(ledger, &whole).map(drop)

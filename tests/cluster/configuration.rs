@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Daemon, Fault, Root, Vendor};
 
-use crate::{BOTH, WHOLE};
+use crate::{BOTH, PROVIDED, WHOLE};
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -105,7 +105,7 @@ fn hostile_options(bed: &Bed) -> Result<()> {
     bed.lab().fault(Fault::KillDaemon, &primary)?;
     bed.wait_promoted_on_other_than(&primary, WHOLE)?;
     ledger.wait_until_written(Duration::from_secs(20))?;
-    bed.finish_settled(ledger, WHOLE).map(drop)
+    bed.finish_settled(ledger, PROVIDED).map(drop)
 }
 
 fn drop_in(bed: &Bed) -> Result<()> {

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Fault, Vendor};
 
-use crate::{BOTH, WHOLE};
+use crate::{BOTH, PROVIDED, WHOLE};
 
 const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
     Scenario { name, about, roots: BOTH, long: false, nodes: 3, fencing: false, run }
@@ -119,7 +119,7 @@ fn replica_lost(bed: &Bed) -> Result<()> {
     ledger.wait_until_written(SOON)?;
     bed.lab().heal()?;
     bed.wait_all_instances(WHOLE)?;
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     ensure!(whole.contains(&lost), "{lost} did not come back in sync");
     finish(bed, ledger, &whole)
 }
@@ -149,7 +149,7 @@ fn chain_down(bed: &Bed) -> Result<()> {
     bed.bring_back(&first)?;
     bed.bring_back(&second)?;
     bed.wait_all_instances(WHOLE)?;
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     ledger.wait_for_acknowledged(50, SOON)?;
     finish(bed, ledger, &whole)
 }
@@ -178,7 +178,7 @@ fn chain_turns(bed: &Bed) -> Result<()> {
     bed.bring_back(&one)?;
     bed.bring_back(&primary)?;
     bed.wait_all_instances(WHOLE)?;
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     ensure!(whole.contains(&one), "{one} did not come back in sync");
     finish(bed, ledger, &whole)
 }
@@ -250,7 +250,7 @@ fn both_holders_lost(bed: &Bed) -> Result<()> {
     bed.bring_back(&holder)?;
     bed.wait("a primary", WHOLE, || bed.promoted())?;
     ledger.wait_until_written(SOON)?;
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     ensure!(whole.contains(&stale), "{stale} did not come back in sync");
     finish(bed, ledger, &whole)
 }
@@ -306,6 +306,6 @@ fn two_acknowledgements(bed: &Bed) -> Result<()> {
     bed.wait_promoted_on_other_than(&primary, SOON)?;
     ledger.wait_until_written(SOON)?;
     bed.clean_up()?;
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     finish(bed, ledger, &whole)
 }

@@ -11,6 +11,7 @@ mod failover;
 mod killed;
 mod maintenance;
 mod partition;
+mod rejoin;
 mod replicas;
 mod semisync;
 mod server;
@@ -36,6 +37,7 @@ const ALL: &[&[Scenario]] = &[
     partition::ALL,
     switchover::ALL,
     closed::ALL,
+    rejoin::ALL,
     replicas::ALL,
     maintenance::ALL,
     stack::ALL,
@@ -51,6 +53,9 @@ const BOTH: &[Root] = &[Root::Deb12, Root::Sid];
 
 /// How long a cluster may take to be whole again after anything.
 const WHOLE: Duration = Duration::from_secs(90);
+
+/// How long it may take to provide a node with the lab's few data.
+const PROVIDED: Duration = Duration::from_secs(180);
 
 fn main() -> ExitCode {
     scenario::main(ALL)

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rustha_lab::Fault;
 use rustha_lab::scenario::{Bed, Scenario};
 
-use crate::{BOTH, WHOLE};
+use crate::{BOTH, PROVIDED, WHOLE};
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -54,7 +54,7 @@ fn maintenance(bed: &Bed) -> Result<()> {
     bed.wait_promoted_on_other_than(&primary, Duration::from_secs(60))?;
     ledger.wait_until_written(Duration::from_secs(20))?;
     bed.clean_up()?;
-    bed.finish_settled(ledger, WHOLE).map(drop)
+    bed.finish_settled(ledger, PROVIDED).map(drop)
 }
 
 /// Pacemaker runs no monitors then: only the guard is there to see it.

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Fault, Vendor};
 
-use crate::{BOTH, WHOLE};
+use crate::{BOTH, PROVIDED, WHOLE};
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -72,7 +72,7 @@ fn primary_cut_off(bed: &Bed) -> Result<()> {
     ledger.mark("the cable is put back");
     bed.lab().heal()?;
     bed.wait_all_instances(WHOLE)?;
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     ledger.wait_until_written(SOON)?;
     let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
     bed.finish(ledger, &whole).map(drop)
@@ -160,7 +160,7 @@ fn two_nodes(bed: &Bed) -> Result<()> {
     bed.lab().heal()?;
     bed.wait("a primary", WHOLE, || bed.promoted())?;
     ledger.wait_until_written(WHOLE)?;
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
     bed.finish(ledger, &whole).map(drop)
 }
@@ -180,7 +180,7 @@ fn two_nodes_fencing(bed: &Bed) -> Result<()> {
     ledger.mark("the other one comes back");
     bed.lab().heal()?;
     bed.wait_all_instances(WHOLE)?;
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     ensure!(whole.len() == 2, "{replica} did not come back in sync");
     ledger.mark(format!("power-off {left}"));
     bed.lab().fault(Fault::PowerOff, &left)?;
@@ -188,7 +188,7 @@ fn two_nodes_fencing(bed: &Bed) -> Result<()> {
     ledger.wait_until_written(WHOLE)?;
     bed.lab().heal()?;
     bed.wait_all_instances(WHOLE)?;
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
     bed.finish(ledger, &whole).map(drop)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Fault, Node};
 
-use crate::{BOTH, WHOLE};
+use crate::{BOTH, PROVIDED, WHOLE};
 
 const fn scenario(name: &'static str, about: &'static str, long: bool, run: fn(&Bed) -> Result<()>) -> Scenario {
     Scenario { name, about, roots: BOTH, long, nodes: 3, fencing: false, run }
@@ -98,7 +98,7 @@ fn lost(bed: &Bed, break_stack: fn(&Bed, &str) -> Result<()>) -> Result<()> {
     bed.wait_all_instances(WHOLE)?;
     // Until Pacemaker has demoted the old one it counts two.
     bed.wait("one primary", GIVING_UP, || bed.promoted())?;
-    let whole = bed.wait_settled(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
     ledger.wait_for_acknowledged(50, SOON)?;
     let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
     bed.finish_split(ledger, &whole).map(drop)
