@@ -48,7 +48,7 @@ impl Guard {
 
     /// Whether it is there.
     pub fn is_there(&self) -> bool {
-        matches!(Turn::try_take(&self.lock), Ok(None))
+        turn::is_taken(&self.lock).unwrap_or_default()
     }
 
     /// Whether it shows that it works: each turn of it is a sign of life.

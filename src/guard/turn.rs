@@ -2,11 +2,13 @@
 //! process that is killed gives it back.
 
 use std::fs::{File, OpenOptions, create_dir_all};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::deadline::Deadline;
@@ -48,15 +50,45 @@ impl Turn {
         let file = open().with_context(|| format!("cannot write {}", path.display()))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Some(Self(lock))),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
         }
+    }
+}
+
+/// Whether somebody has this turn. Looked at with a shared lock: two that look at once do not take each other for who has it.
+///
+/// # Errors
+/// When it cannot be looked; that there is no such file is no error.
+pub fn is_taken(path: &Path) -> Result<bool> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        other => other.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(_) => Ok(false),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(true),
+        Err((_, error)) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_that_look_at_once_do_not_take_each_other_for_who_has_it() {
+        let path = std::env::temp_dir().join(format!("rustha-look-{}", std::process::id()));
+        assert!(!is_taken(&path).expect("not there"));
+        let turn = Turn::try_take(&path).expect("lockable").expect("free");
+        assert!(is_taken(&path).expect("looked"));
+        drop(turn);
+        let looking = Flock::lock(File::open(&path).expect("there"), FlockArg::LockSharedNonblock).expect("looks");
+        assert!(!is_taken(&path).expect("looked"));
+        assert!(Turn::try_take(&path).expect("lockable").is_none(), "whoever takes it waits for who looks");
+        drop(looking);
+        std::fs::remove_file(path).expect("removed");
+    }
 
     #[test]
     fn one_at_a_time_and_the_next_one_when_it_is_given_back() {

@@ -18,7 +18,7 @@ use super::super::memo;
 use super::super::node::Node;
 use crate::deadline::Deadline;
 use crate::exec::describe_status;
-use crate::guard::turn::Turn;
+use crate::guard::turn;
 use crate::pacemaker::{Cluster, View};
 use crate::server::process::{Daemon, last_error};
 
@@ -86,7 +86,7 @@ fn parse_vmstat(text: &str) -> Option<u64> {
 /// When the cluster cannot be asked or told until the deadline: then the next monitor does.
 pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
     let Some(cluster) = &node.cluster else { return Ok(()) };
-    if Turn::try_take(&node.starting_file())?.is_none() {
+    if turn::is_taken(&node.starting_file())? {
         log::info!("{why}, while it was being started");
         return Ok(());
     }
@@ -116,7 +116,7 @@ pub fn report(node: &Node, daemon: Daemon, why: &str) -> Result<()> {
     // Later than that: each attribute that changes makes Pacemaker plan its transition anew.
     tell_why(node, cluster, why, node.deadline);
     // What the cluster has found meanwhile by itself it recovers already.
-    let is_starting = Turn::try_take(&node.starting_file())?.is_none();
+    let is_starting = turn::is_taken(&node.starting_file())?;
     let is_another = node.daemon().is_some_and(|now| now != daemon);
     if !is_starting && !is_another {
         insist(node, || cluster.report_failure(node.deadline)).context(tell)?;

@@ -11,7 +11,7 @@ use super::super::node::{Node, new_life};
 use super::ending;
 use crate::deadline::Deadline;
 use crate::exec;
-use crate::guard::turn::Turn;
+use crate::guard::turn;
 use crate::server::process::{self, Daemon, Starting, log_end};
 
 /// How long the guard may take to start the server's process.
@@ -87,7 +87,7 @@ pub fn carry_out(node: &Node, order: &str) -> Result<Child> {
 
 fn start(node: &Node, order: &str) -> Result<Child> {
     let order = Order::parse(order)?;
-    if Turn::try_take(&node.starting_file())?.is_some() {
+    if !turn::is_taken(&node.starting_file())? {
         bail!("whoever gave the order does not wait for it any more");
     }
     let child = process::start(&order.program, &order.args, &order.log)?;

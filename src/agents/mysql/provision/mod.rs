@@ -25,7 +25,7 @@ use super::node::Node;
 use super::parameters::Provision;
 use super::publish::{REPLICA, TARGET};
 use crate::deadline::Deadline;
-use crate::guard::turn::Turn;
+use crate::guard::turn::{self, Turn};
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::OcfError;
 use crate::pacemaker::{Cluster, View};
@@ -291,7 +291,7 @@ fn filling_file(node: &Node) -> PathBuf {
 
 /// What is said while this instance is provided with data: it is not attached to anybody then.
 pub fn while_filling(node: &Node) -> Option<String> {
-    let is_filling = matches!(Turn::try_take(&filling_file(node)), Ok(None));
+    let is_filling = turn::is_taken(&filling_file(node)).unwrap_or_default();
     is_filling.then(|| progress::read(node).unwrap_or_else(|| "provisioning".into()))
 }
 

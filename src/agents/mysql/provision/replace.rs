@@ -15,7 +15,7 @@ use super::super::{guard, start, stop};
 use super::order::Order;
 use super::progress;
 use crate::deadline::Deadline;
-use crate::guard::turn::Turn;
+use crate::guard::turn::{self, Turn};
 use crate::ocf::env::Invocation;
 use crate::server::process::Daemon;
 
@@ -40,7 +40,7 @@ fn file(node: &Node) -> PathBuf {
 
 /// Whether the data of this instance are being replaced now, so that no server runs.
 pub fn is_under_way(node: &Node) -> bool {
-    matches!(Turn::try_take(&file(node)), Ok(None))
+    turn::is_taken(&file(node)).unwrap_or_default()
 }
 
 /// Ends whoever replaces them: the instance is to be stopped.
@@ -49,14 +49,20 @@ pub fn end(node: &Node) {
     if !is_under_way(node) {
         return;
     }
-    let pid = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-    if let Some(pid) = pid
-        && let Err(error) = kill(Pid::from_raw(pid), Signal::SIGKILL)
+    // What an earlier one has left there names a process that is gone, or is another one by now.
+    let replacer = fs::read_to_string(&path).ok().and_then(|text| parse(&text)).filter(|one| one.is_alive());
+    if let Some(replacer) = replacer
+        && let Err(error) = kill(Pid::from_raw(replacer.pid), Signal::SIGKILL)
     {
-        log::debug!("who replaces the data (pid {pid}) has just ended: {error}");
+        log::debug!("who replaces the data (pid {}) has just ended: {error}", replacer.pid);
     }
-    let is_over = || Turn::try_take(&path).ok().flatten().map(drop);
-    Deadline::after(KILLED).wait_for(Duration::from_millis(10), is_over);
+    Deadline::after(KILLED).wait_for(Duration::from_millis(10), || (!is_under_way(node)).then_some(()));
+}
+
+/// The process that says this of itself.
+fn parse(text: &str) -> Option<Daemon> {
+    let (pid, started) = text.trim().split_once(' ')?;
+    Some(Daemon { pid: pid.parse().ok()?, started: started.parse().ok()? })
 }
 
 /// Stops the server and puts the new data into their place.
@@ -72,7 +78,9 @@ pub fn replace(node: &Node, daemon: Daemon, is_wanted: impl Fn() -> Result<()>) 
     is_wanted().context("the new data are not used")?;
     let starting = Turn::take(&node.starting_file(), node.deadline)?;
     let replacing = Turn::take(&file(node), node.deadline)?;
-    fs::write(file(node), std::process::id().to_string())
+    let me =
+        i32::try_from(std::process::id()).ok().and_then(Daemon::of).context("this process does not find itself")?;
+    fs::write(file(node), format!("{} {}", me.pid, me.started))
         .with_context(|| format!("cannot write {}", file(node).display()))?;
     stop::end(node, daemon)?;
     let user = User::from_name(&node.layout.user).ok().flatten().context("the server's OS user is not there")?;
