@@ -65,6 +65,19 @@ const BINARIES: &[&str] = &[
 const CONFIGS: &[&str] = &["/etc/mysql/my.cnf", "/etc/my.cnf"];
 
 impl Layout {
+    /// What a server is told, first of all, so that it uses these files and no others.
+    pub fn options(&self) -> Vec<String> {
+        let config = self.config.iter().map(|path| format!("--defaults-file={}", path.display()));
+        let files = [
+            ("datadir", &self.datadir),
+            ("socket", &self.socket),
+            ("pid-file", &self.pid_file),
+            ("log-error", &self.log),
+        ];
+        let files = files.into_iter().map(|(option, path)| format!("--{option}={}", path.display()));
+        config.chain(files).chain([format!("--user={}", self.user)]).collect()
+    }
+
     /// Finds everything.
     pub fn find(given: &Given) -> Self {
         let config = given.config.clone().or_else(|| first_existing(CONFIGS));

@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use nix::unistd::User;
 
 use super::lasting::Lasting;
 use super::node::Node;
@@ -17,8 +16,8 @@ use crate::server::dialect::Dialect;
 ///
 /// # Errors
 /// When it cannot be created by the deadline, or something lies in its place.
-pub fn ensure_database(node: &Node, binary: &Path, user: &User, dialect: Dialect) -> Result<()> {
-    let staging = Staging::of(node, user);
+pub fn ensure_database(node: &Node, binary: &Path, dialect: Dialect) -> Result<()> {
+    let staging = Staging::of(node)?;
     staging.remove_draft(node.deadline)?;
     staging.settle()?;
     if has_database(&node.layout.datadir) {

@@ -21,6 +21,7 @@
 //!   server that is the only one, and no other than the last primary, is adopted (scenario `adoption`).
 
 mod closing;
+mod config;
 mod create;
 pub mod decide;
 mod demote;

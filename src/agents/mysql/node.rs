@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use nix::unistd::User;
 
+use super::config::Config;
 use super::decide::record::{Instance, Record};
 use super::lasting::Lasting;
-use super::parameters::Config;
 use crate::agents::mark::Mark;
 use crate::deadline::Deadline;
 use crate::guard::Guard;
@@ -88,6 +89,15 @@ impl Node {
         self.access = find_access(&self.config, &self.layout).0;
         self.last_word = Deadline::after(time.saturating_sub(reserve(time) / 2));
         self.deadline = Deadline::after(time.saturating_sub(reserve(time)));
+    }
+
+    /// As whom the server runs.
+    ///
+    /// # Errors
+    /// When there is no such OS user.
+    pub fn os_user(&self) -> Result<User, OcfError> {
+        let user = User::from_name(&self.layout.user).ok().flatten();
+        user.ok_or_else(|| OcfError::new(ExitCode::Installed, format!("there is no OS user {}", self.layout.user)))
     }
 
     /// The running server, if there is one.

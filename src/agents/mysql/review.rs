@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
+use super::config::Rejoin;
 use super::decide::cold_start::{self, Facts as ColdStart};
 use super::decide::election::{Election, Survivor, Verdict, elect};
 use super::decide::errant::find_errant;
@@ -14,7 +15,6 @@ use super::decide::health::{self, Facts};
 use super::decide::position::Told;
 use super::decide::record::{Instance, Place, Record, State, next_epoch};
 use super::node::Node;
-use super::parameters::Rejoin;
 use super::publish::{FIRST, PRIMARY, REPLICA, Standing, TARGET, publish};
 use super::{guard, memo, provision, replicate, start};
 use crate::gtid::GtidSet;

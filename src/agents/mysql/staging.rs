@@ -65,15 +65,19 @@ pub fn explain_missing(datadir: &Path) -> String {
 /// The data directory, and whose it is.
 pub struct Staging<'a> {
     datadir: &'a Path,
-    user: &'a User,
+    user: User,
     group: Option<u32>,
 }
 
 impl<'a> Staging<'a> {
     /// The one of this instance.
-    pub fn of(node: &'a Node, user: &'a User) -> Self {
+    ///
+    /// # Errors
+    /// When there is no such OS user.
+    pub fn of(node: &'a Node) -> Result<Self> {
+        let user = node.os_user()?;
         let group = Group::from_name(&node.config.group).ok().flatten().map(|group| group.gid.as_raw());
-        Self { datadir: &node.layout.datadir, user, group }
+        Ok(Self { datadir: &node.layout.datadir, user, group })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -141,7 +145,7 @@ impl<'a> Staging<'a> {
     /// When the disk does not take it.
     pub fn complete(&self) -> Result<()> {
         let draft = self.draft().context("there are no new data")?;
-        give(&draft, self.user, self.group)?;
+        give(&draft, &self.user, self.group)?;
         sync(&draft)
     }
 
@@ -367,7 +371,7 @@ mod tests {
         }
 
         fn staging(&self) -> Staging<'_> {
-            Staging { datadir: &self.datadir, user: &self.user, group: None }
+            Staging { datadir: &self.datadir, user: self.user.clone(), group: None }
         }
 
         fn draft(&self, content: &str) {

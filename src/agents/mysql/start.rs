@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::unistd::{Group, User};
 
+use super::config::Provision;
 use super::lasting::CleanEnd;
 use super::node::Node;
-use super::parameters::Provision;
 use super::review::review;
 use super::{closing, create, guard, provision, staging};
 use crate::guard::turn::Turn;
@@ -66,24 +66,12 @@ fn launch(node: &Node) -> Result<Session> {
     node.mark().remove()?;
     let dialect = layout::ask_version(&binary)?;
     refuse_impossible_promise(node, dialect)?;
-    create::ensure_database(node, &binary, &user, dialect)?;
+    create::ensure_database(node, &binary, dialect)?;
     prepare(node, &user)?;
     let ended = node.lasting().take_clean_end()?;
     // Its guard does not report a server that ends while it starts: this action does.
     let _starting = Turn::take(&node.starting_file(), node.deadline)?;
-    let mut args = Vec::new();
-    if let Some(config) = &node.layout.config {
-        args.push(format!("--defaults-file={}", config.display()));
-    }
-    for (option, path) in [
-        ("datadir", &node.layout.datadir),
-        ("socket", &node.layout.socket),
-        ("pid-file", &node.layout.pid_file),
-        ("log-error", &node.layout.log),
-    ] {
-        args.push(format!("--{option}={}", path.display()));
-    }
-    args.push(format!("--user={}", node.layout.user));
+    let mut args = node.layout.options();
     args.extend(node.config.additional.iter().cloned());
     args.extend(dialect.start_options(node.layout.semi_sync_plugins));
     if dialect.knows(Method::Clone) && matches!(node.config.provision, Provision::Auto | Provision::By(Method::Clone)) {
@@ -207,14 +195,16 @@ pub fn validate(node: &Node) -> Result<(std::path::PathBuf, User), OcfError> {
     if let Some(why) = &layout.config_error {
         return Err(installed(why.clone()));
     }
-    let user = User::from_name(&layout.user).ok().flatten();
-    let user = user.ok_or_else(|| installed(format!("there is no OS user {}", layout.user)))?;
+    let user = node.os_user()?;
     if Group::from_name(&node.config.group).ok().flatten().is_none() {
         return Err(installed(format!("there is no OS group {}", node.config.group)));
     }
     let is_provisioned = node.cluster.is_some() && node.config.provision != Provision::Off;
     let may_be_empty = node.config.enable_creation || is_provisioned;
-    if !may_be_empty && !staging::has_database(&layout.datadir) && !staging::Staging::of(node, &user).is_unsettled() {
+    if !may_be_empty
+        && !staging::has_database(&layout.datadir)
+        && !staging::Staging::of(node).is_ok_and(|staging| staging.is_unsettled())
+    {
         return Err(installed(staging::explain_missing(&layout.datadir)));
     }
     Ok((binary, user))

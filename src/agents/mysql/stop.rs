@@ -5,7 +5,6 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use nix::unistd::User;
 
 use super::lasting::CleanEnd;
 use super::node::{Node, insist};
@@ -33,11 +32,12 @@ pub fn stop(node: &Node) -> Outcome {
     {
         log::warn!("cannot withdraw the promotion score: {error:#}");
     }
+    let was_filling = provision::while_filling(node).is_some();
     provision::end_replacement(node);
     guard::end(node);
     // What was filling a draft shall not outlive the server; the draft itself is removed by whoever makes another.
-    if let Some(user) = User::from_name(&node.layout.user).ok().flatten() {
-        Staging::of(node, &user).end_filler();
+    if let Ok(staging) = Staging::of(node) {
+        staging.end_filler();
     }
     if let Some(daemon) = node.daemon() {
         end(node, daemon)?;
@@ -45,7 +45,9 @@ pub fn stop(node: &Node) -> Outcome {
         log::info!("already stopped");
     }
     guard::fall_silent(node, node.deadline.at_most(TELLING));
-    provision::fall_silent(node, node.deadline.at_most(TELLING));
+    if was_filling {
+        provision::fall_silent(node, node.deadline.at_most(TELLING));
+    }
     for mark in [node.mark(), node.start_mark()] {
         if let Err(error) = mark.remove() {
             log::warn!("{error:#}");

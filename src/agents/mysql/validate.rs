@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::config::Config;
 use super::guard;
 use super::node::Node;
-use super::parameters::{Config, PARAMETERS};
+use super::parameters::PARAMETERS;
 use super::review;
 use super::start;
 use crate::ocf::env::Invocation;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::super::parameters::{Provision, Rejoin};
+use super::super::config::{Provision, Rejoin};
 use crate::net::pinned::PublicKey;
 use crate::server::dialect::backup::Method;
 

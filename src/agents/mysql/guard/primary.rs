@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
+use super::super::config::SemiSync;
 use super::super::decide::insync::{Keeper, Peer, Seen, Step};
 use super::super::decide::keeping::{Call, Receiver, Said};
 use super::super::decide::record::{InSync, Record, State, names};
 use super::super::node::Node;
-use super::super::parameters::SemiSync;
 use super::super::publish::{Standing, publish};
 use super::super::{closing, demote};
 use super::{BUSY, CALM, hear, read_state, say, write_state};

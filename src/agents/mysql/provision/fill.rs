@@ -3,12 +3,11 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
-use nix::unistd::User;
 
 use super::super::create;
 use super::super::decide::record::Record;
@@ -26,8 +25,9 @@ use crate::pacemaker::Cluster;
 use crate::server::client::{Access, Login, Patience, Session, Unavailable, server_error};
 use crate::server::dialect::backup::{CLONED, Method};
 use crate::server::dialect::{Dialect, Source};
+use crate::server::layout::{self, Layout};
 use crate::server::process::{Daemon, Starting};
-use crate::server::{layout, tools};
+use crate::server::tools;
 
 /// How long the donor may take to answer: its guard looks every few seconds.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -73,8 +73,7 @@ impl Attempt<'_> {
 pub fn fill(node: &mut Node, cluster: &Cluster, record: &Record, attempt: &Attempt<'_>) -> Result<()> {
     let outcome = try_fill(node, cluster, record, attempt);
     if outcome.is_err()
-        && let Some(user) = User::from_name(&node.layout.user).ok().flatten()
-        && let Err(error) = Staging::of(node, &user).remove_draft(Deadline::after(START))
+        && let Err(error) = Staging::of(node).and_then(|staging| staging.remove_draft(Deadline::after(START)))
     {
         log::warn!("{error:#}");
     }
@@ -82,12 +81,11 @@ pub fn fill(node: &mut Node, cluster: &Cluster, record: &Record, attempt: &Attem
 }
 
 fn try_fill(node: &mut Node, cluster: &Cluster, record: &Record, attempt: &Attempt<'_>) -> Result<()> {
-    let user = User::from_name(&node.layout.user).ok().flatten().context("the server's OS user is not there")?;
     let binary = node.layout.binary.clone().context("the server's program is not on this node")?;
     let dialect = layout::ask_version(&binary)?;
     node.renew(START);
     let node = &*node;
-    let draft = Staging::of(node, &user).begin_for_server(dialect.version().vendor, Deadline::after(START))?;
+    let draft = Staging::of(node)?.begin_for_server(dialect.version().vendor, Deadline::after(START))?;
     let filling = Filling { node, cluster, attempt, draft: &draft, binary: &binary, dialect };
     let position = match attempt.method {
         Method::Physical => filling.receive_files()?,
@@ -101,7 +99,7 @@ fn try_fill(node: &mut Node, cluster: &Cluster, record: &Record, attempt: &Attem
     let lasting = Lasting::of(&draft);
     lasting.note_position(position.trim())?;
     lasting.note_epoch(record.epoch)?;
-    Staging::of(node, &user).complete()
+    Staging::of(node)?.complete()
 }
 
 struct Filling<'a> {
@@ -252,8 +250,7 @@ impl Filling<'_> {
         let room =
             nix::sys::statvfs::statvfs(datadir).with_context(|| format!("cannot look at {}", datadir.display()))?;
         let free = room.blocks_available() * room.fragment_size();
-        let user = User::from_name(&self.node.layout.user).ok().flatten().context("the OS user is not there")?;
-        let staging = Staging::of(self.node, &user);
+        let staging = Staging::of(self.node)?;
         let replaced = if staging.replaced().exists() { donor::measure(&staging.replaced()) } else { 0 };
         if check_room(needed, free, "").is_err() && check_room(needed, free + replaced, "").is_ok() {
             staging.remove_replaced()?;
@@ -270,23 +267,21 @@ impl Filling<'_> {
 
     fn start_server_on_data(&self) -> Result<Server> {
         let place = |name: &str| self.draft.join(name);
-        let (socket, log) = (place("rustha.sock"), place("rustha.err"));
-        let config = self.node.layout.config.as_deref().context("there is no option file")?;
-        let mut args = vec![
-            format!("--defaults-file={}", config.display()),
-            format!("--datadir={}", self.draft.display()),
-            format!("--socket={}", socket.display()),
-            format!("--pid-file={}", place("rustha.pid").display()),
-            format!("--log-error={}", log.display()),
-            format!("--user={}", self.node.layout.user),
-        ];
+        let files = Layout {
+            datadir: self.draft.to_path_buf(),
+            socket: place("rustha.sock"),
+            pid_file: place("rustha.pid"),
+            log: place("rustha.err"),
+            ..self.node.layout.clone()
+        };
+        let mut args = files.options();
         args.extend(self.dialect.filling_options(self.attempt.method).into_iter().map(String::from));
-        let file = fs::OpenOptions::new().create(true).append(true).open(&log);
-        let file = file.with_context(|| format!("cannot write {}", log.display()))?;
-        let user = User::from_name(&self.node.layout.user).ok().flatten().context("the OS user is not there")?;
+        let file = fs::OpenOptions::new().create(true).append(true).open(&files.log);
+        let file = file.with_context(|| format!("cannot write {}", files.log.display()))?;
+        let user = self.node.os_user()?;
         std::os::unix::fs::fchown(&file, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
-        let starting = Starting::launch(self.binary, &args, &log)?;
-        Ok(Server { starting, socket, log, pid: place("rustha.pid") })
+        let starting = Starting::launch(self.binary, &args, &files.log)?;
+        Ok(Server { starting, files })
     }
 }
 
@@ -321,14 +316,12 @@ fn pump(stream: &mut impl Read, tool: &mut impl Write, progress: &mut Progress<'
 /// The server that is filled. It is killed when this is dropped.
 struct Server {
     starting: Starting,
-    socket: PathBuf,
-    log: PathBuf,
-    pid: PathBuf,
+    files: Layout,
 }
 
 impl Server {
     fn socket_text(&self) -> String {
-        self.socket.to_string_lossy().into_owned()
+        self.files.socket.to_string_lossy().into_owned()
     }
 
     /// A session as the account that a new server has.
@@ -337,7 +330,7 @@ impl Server {
     }
 
     fn session_by(&mut self, logins: &[Login]) -> Result<Session> {
-        let access = Access { socket: self.socket.clone(), logins: logins.to_vec() };
+        let access = Access { socket: self.files.socket.clone(), logins: logins.to_vec() };
         let deadline = Deadline::after(START);
         loop {
             if let Some(why) = self.starting.ended() {
@@ -360,7 +353,7 @@ impl Server {
         is_over: impl Fn() -> bool,
     ) -> Option<String> {
         let access =
-            Access { socket: self.socket.clone(), logins: vec![Login { user: "root".into(), password: None }] };
+            Access { socket: self.files.socket.clone(), logins: vec![Login { user: "root".into(), password: None }] };
         let mut session = None;
         let (mut last, mut changed, mut looked) = (0.0, Instant::now(), Instant::now());
         while !is_over() {
@@ -411,7 +404,7 @@ impl Server {
         }
         // Reaped.
         let _ = self.starting.ended();
-        for file in [&self.socket, &self.pid, &self.log] {
+        for file in [&self.files.socket, &self.files.pid_file, &self.files.log] {
             let _ = fs::remove_file(file);
         }
         Ok(())

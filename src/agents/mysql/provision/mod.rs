@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::config::Provision;
 use super::decide::errant::find_errant;
 use super::decide::health;
 use super::decide::record::{Record, State};
 use super::decide::rejoin::{Facts, Need, Verdict, Word, decide, order_donors};
 use super::guard;
 use super::node::Node;
-use super::parameters::Provision;
 use super::publish::{REPLICA, TARGET};
 use crate::deadline::Deadline;
 use crate::guard::turn::{self, Turn};

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::super::decide::record::State;
-use super::super::decide::rejoin::{Facts, Verdict, decide};
+use super::super::decide::rejoin::Verdict;
 use super::super::node::Node;
 use super::super::publish::status_attribute;
-use super::{Order, choose_methods, donor, find_need, find_source, progress};
+use super::{Order, choose_methods, decide_now, find_need, find_source, progress};
 use crate::ocf::env::Invocation;
 use crate::server::dialect::Dialect;
 use crate::server::{layout, tools};
@@ -61,22 +61,10 @@ pub fn plan(call: &Invocation, order: &Order) -> Result<Plan> {
     let methods = choose_methods(&node, order.method)?;
     let by_itself = match &need {
         None => "it replicates".to_string(),
-        Some(need) => {
-            let facts = Facts {
-                need,
-                rejoin: node.config.rejoin,
-                provision: node.config.provision,
-                is_ordered: false,
-                risk: source.record.risk.as_deref(),
-                size: donor::measure(&node.layout.datadir),
-                max_size: node.config.rejoin_max_size,
-                other: None,
-            };
-            match decide(&facts) {
-                Verdict::Provision => "its data are replaced".to_string(),
-                Verdict::Wait(why) | Verdict::StayOut(why) => format!("it stays out: {why}"),
-            }
-        }
+        Some(need) => match decide_now(&node, &cluster, &source, need, false)? {
+            Verdict::Provision => "its data are replaced".to_string(),
+            Verdict::Wait(why) | Verdict::StayOut(why) => format!("it stays out: {why}"),
+        },
     };
     Ok(Plan {
         resource: node.resource.clone(),

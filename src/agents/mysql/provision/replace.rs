@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User};
+use nix::unistd::Pid;
 
 use super::super::node::Node;
 use super::super::staging::Staging;
@@ -83,26 +83,26 @@ pub fn replace(node: &Node, daemon: Daemon, is_wanted: impl Fn() -> Result<()>) 
     fs::write(file(node), format!("{} {}", me.pid, me.started))
         .with_context(|| format!("cannot write {}", file(node).display()))?;
     stop::end(node, daemon)?;
-    let user = User::from_name(&node.layout.user).ok().flatten().context("the server's OS user is not there")?;
+    let staging = Staging::of(node)?;
     // No line before this one changes the data that are there.
-    Staging::of(node, &user).arm()?;
-    Staging::of(node, &user).settle()?;
+    staging.arm()?;
+    staging.settle()?;
     Order::forget(node);
     Ok(Replaced { _starting: starting, replacing })
 }
 
 /// Removes what was replaced last, when the disk needs the room: nobody else does, and a full disk ends the server.
 pub fn tidy(node: &Node) {
-    let Some(user) = User::from_name(&node.layout.user).ok().flatten() else { return };
-    let replaced = Staging::of(node, &user).replaced();
+    let Ok(staging) = Staging::of(node) else { return };
+    let replaced = staging.replaced();
     if !replaced.is_dir() {
         return;
     }
     let Ok(room) = nix::sys::statvfs::statvfs(&node.layout.datadir) else { return };
     if room.blocks_available() < room.blocks() / LEAST {
         log::warn!("little room is left: removing the data that were replaced ({})", replaced.display());
-        if let Err(error) = fs::remove_dir_all(&replaced) {
-            log::warn!("cannot remove {}: {error}", replaced.display());
+        if let Err(error) = staging.remove_replaced() {
+            log::warn!("{error:#}");
         }
     }
 }
