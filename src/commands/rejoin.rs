@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::{Here, answer};
-use crate::agents::mysql::provision::{self, Order, Plan};
+use crate::agents::mysql::provision::{self, NOT_PROVISIONED, Order, Plan};
 use crate::ocf::env::Invocation;
 
 /// How often it is looked how far it is.
@@ -28,24 +28,25 @@ pub fn run(here: &Here, order: &Order, is_dry: bool) -> i32 {
             println!("{}", to_text(&plan, order));
         }
         provision::give_order(&call, order)?;
-        follow(&call, here.json)
+        follow(&call, &plan.status, here.json)
     });
     let is_failed = outcome.is_err();
     answer(here.json, outcome) | i32::from(is_failed)
 }
 
 /// Follows it to its end. Who interrupts this interrupts nothing else.
-fn follow(call: &Invocation, is_quiet: bool) -> Result<(Value, String)> {
+fn follow(call: &Invocation, before: &str, is_quiet: bool) -> Result<(Value, String)> {
     let is_terminal = std::io::stdout().is_terminal();
     let (mut last, mut changed) = (String::new(), Instant::now());
+    let mut has_begun = false;
     loop {
         // While its server is restarted, nobody may know.
         let (status, is_whole) = provision::look(call).unwrap_or_default();
         if status != last && !status.is_empty() {
             changed = Instant::now();
             if !is_quiet && !is_whole {
-                let (before, after) = if is_terminal { ("\r\x1b[K", "") } else { ("", "\n") };
-                print!("{before}{status}{after}");
+                let (start, end) = if is_terminal { ("\r\x1b[K", "") } else { ("", "\n") };
+                print!("{start}{status}{end}");
                 let _ = std::io::stdout().flush();
             }
             last.clone_from(&status);
@@ -55,6 +56,11 @@ fn follow(call: &Invocation, is_quiet: bool) -> Result<(Value, String)> {
                 println!();
             }
             return Ok((json!({ "status": status }), status));
+        }
+        has_begun |= !status.is_empty() && status != before;
+        // Not what an earlier attempt has left there.
+        if has_begun && status.starts_with(NOT_PROVISIONED) {
+            bail!("{status}");
         }
         if changed.elapsed() > PATIENCE {
             bail!("this node has said nothing new for {} s; the last was: {last}", PATIENCE.as_secs());

@@ -244,8 +244,20 @@ fn added(bed: &Bed) -> Result<()> {
 
 fn refused(bed: &Bed) -> Result<()> {
     let (primary, ledger) = bed.standard_load()?;
-    load(bed, 150)?;
     let joiner = bed.others(&primary)[0].to_owned();
+    ledger.mark(format!("{joiner} is to be provisioned by a tool that {primary} has not"));
+    let tools = "cd /usr/bin && for tool in mariadb-dump mysqldump; do [ ! -e $tool ] || mv $tool $tool.away; done";
+    bed.node(&primary)?.run(&["sh", "-c", tools])?;
+    let argv = ["rustha", "provision", "--from", &primary, "--method", "logical"];
+    let output = bed.node(&joiner)?.exec(&argv, PROVIDED)?;
+    let says_why =
+        output.stderr.contains("not provisioned: ") && output.stderr.contains("is not installed on this node");
+    ensure!(!output.status.success() && says_why, "{}{}", output.stdout, output.stderr);
+    bed.wait_status(&joiner, ", in sync", WHOLE)?;
+    bed.wait_healthy(WHOLE)?;
+    let back = "cd /usr/bin && for tool in *.away; do mv $tool ${tool%.away}; done";
+    bed.node(&primary)?.run(&["sh", "-c", back])?;
+    load(bed, 150)?;
     ledger.mark(format!("the disk of {joiner} is too small"));
     stand_by(bed, &joiner)?;
     let node = bed.node(&joiner)?;

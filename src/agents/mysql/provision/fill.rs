@@ -44,6 +44,9 @@ const TOOL: Duration = Duration::from_secs(600);
 /// The longest that a step may take in which nothing comes from outside: a server's recovery, a backup's.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
+/// A clean shutdown of a server that was filled: it writes what it has in memory.
+const ENDING: Duration = Duration::from_secs(3600);
+
 /// The start of an empty server.
 const START: Duration = Duration::from_secs(300);
 
@@ -398,7 +401,7 @@ impl Server {
     fn await_end(&mut self) -> Result<()> {
         let daemon = self.starting.daemon();
         if let Some(daemon) = daemon
-            && !daemon.wait_end(Deadline::after(LONG))
+            && !daemon.wait_end(Deadline::after(ENDING))
         {
             bail!("the new server does not end");
         }

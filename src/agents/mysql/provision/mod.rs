@@ -52,6 +52,9 @@ const SOON: Duration = Duration::from_secs(6);
 /// What it may take to save what only this instance has.
 const SAVING: Duration = Duration::from_secs(3600);
 
+/// How what went wrong begins.
+pub const NOT_PROVISIONED: &str = "not provisioned";
+
 /// How soon it is tried again after it has failed everywhere.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -100,8 +103,14 @@ pub fn watch(call: &Invocation, daemon: Daemon) -> Result<Option<Replaced>> {
             Ok(None) => next = Instant::now() + SOON,
             Err(error) => {
                 log::error!("not provisioned: {error:#}");
-                progress::say(&node, &format!("not provisioned, tried again soon: {error:#}"));
                 next = Instant::now() + AGAIN;
+                let is_tried_again = need != Need::Ordered;
+                let how = if is_tried_again { ", tried again soon" } else { "" };
+                progress::say(&node, &format!("{NOT_PROVISIONED}{how}: {error:#}"));
+                if !is_tried_again {
+                    // It can replicate, and would else leave the cluster again and again.
+                    Order::forget(&node);
+                }
             }
         }
         donor::fall_silent(&node, Deadline::after(LOOK));
@@ -206,7 +215,10 @@ fn provide(
     // Held as long as it lasts: this instance is a replica no more.
     let _filling = Turn::take(&filling_file(node), node.deadline)?;
     progress::say(node, "provisioning: about to begin");
-    guard::say_good_bye(node, &mut node.quick_session()?)?;
+    {
+        let _turn = node.await_turn(node.deadline)?;
+        guard::say_good_bye(node, &mut node.quick_session()?)?;
+    }
     if need.is_divergence() {
         node.renew(SAVING);
         divergence::save(
