@@ -71,8 +71,10 @@ const SETTLED: u32 = 2;
 pub fn watch(call: &Invocation, daemon: Daemon) -> Result<Option<Replaced>> {
     let mut node = Node::gather(call, LOOK)?;
     progress::forget(&node);
-    // What an earlier guard wanted nobody waits for any more.
-    donor::fall_silent(&node, Deadline::after(LOOK));
+    if filling_file(&node).exists() {
+        // What an earlier guard wanted nobody waits for any more.
+        donor::fall_silent(&node, Deadline::after(LOOK));
+    }
     let mut saved = None;
     let (mut seen, mut next, mut tidied) = (0, Instant::now(), Instant::now());
     while daemon.is_alive() {
