@@ -191,6 +191,18 @@ impl Session {
         own.and_then(|id| id.parse().ok()).context("the server did not say the number of the connection")
     }
 
+    /// Ends a connection, or a thread of the server's own that has a number like one. One that has ended by itself is
+    /// none.
+    ///
+    /// # Errors
+    /// When the server does not do so.
+    pub fn kill(&mut self, what: &str, id: u64) -> Result<()> {
+        match self.execute(what, &Dialect::kill(id)) {
+            Err(error) if server_error(&error) == Some(code::NO_SUCH_THREAD) => Ok(()),
+            done => done,
+        }
+    }
+
     /// The clients' connections, without our own.
     ///
     /// # Errors

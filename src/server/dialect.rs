@@ -154,6 +154,16 @@ impl Dialect {
         format!("STOP {}", self.replica())
     }
 
+    /// The number of the applier's coordinator, if it is in the midst of a transaction. Without it MySQL before 8.0.1 and
+    /// MariaDB: the former does not say so, and the latter does not wait for the rest of one.
+    pub fn busy_coordinator(self) -> Option<&'static str> {
+        self.is_mysql_from((8, 0, 1)).then_some(
+            "SELECT processlist_id FROM performance_schema.replication_applier_status_by_coordinator \
+             JOIN performance_schema.threads USING (thread_id) \
+             WHERE channel_name = '' AND processing_transaction <> ''",
+        )
+    }
+
     /// Starts receiver and applier.
     pub fn start_replica(self) -> String {
         format!("START {}", self.replica())
@@ -325,6 +335,9 @@ pub mod code {
     /// MariaDB, in strict mode: a transaction's number is not above that of one that the server has already
     /// (ER_GTID_STRICT_OUT_OF_ORDER).
     pub const OUT_OF_ORDER: u32 = 1950;
+    /// MySQL: the applier was ended in the midst of a transaction; it goes on from there when it is started again
+    /// (ER_MTS_INCONSISTENT_DATA).
+    pub const ENDED_AMIDST: u32 = 1756;
     /// ER_CON_COUNT_ERROR: the server lives, it only has no connection to spare.
     pub const TOO_MANY_CONNECTIONS: u16 = 1040;
     /// ER_ACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_DBACCESS_DENIED_ERROR, ER_NOT_SUPPORTED_AUTH_MODE

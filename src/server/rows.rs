@@ -145,7 +145,7 @@ pub struct ReplicaStatus {
     pub received: GtidSet,
     /// Why the receiver does not receive.
     pub receiver_error: Option<ThreadError>,
-    /// Why the applier does not apply.
+    /// Why the applier does not apply. That it was ended is none: it can be started again.
     pub applier_error: Option<ThreadError>,
 }
 
@@ -179,7 +179,8 @@ impl ReplicaStatus {
             lag: number(row, columns.lag),
             received: parse_gtids(vendor, text(row, columns.received).unwrap_or_default())?,
             receiver_error: error(columns.receiver_errno, columns.receiver_error),
-            applier_error: error(columns.applier_errno, columns.applier_error),
+            applier_error: error(columns.applier_errno, columns.applier_error)
+                .filter(|error| error.number != code::ENDED_AMIDST),
         }))
     }
 
@@ -262,6 +263,19 @@ mod tests {
         assert!(
             ReplicaStatus::parse(Vendor::MariaDb, columns(Vendor::MariaDb), &[status]).expect("readable").is_none()
         );
+    }
+
+    #[test]
+    fn an_applier_that_was_ended_is_not_broken() {
+        let status = row(&[
+            ("Source_Host", Some("db1")),
+            ("Replica_SQL_Running", Some("No")),
+            ("Last_SQL_Errno", Some("1756")),
+            ("Last_SQL_Error", Some("The replica coordinator and worker threads are stopped")),
+        ]);
+        let columns = Dialect::of(Version { vendor: Vendor::MySql, number: (8, 4, 0) }).replica_columns();
+        let status = ReplicaStatus::parse(Vendor::MySql, columns, &[status]).expect("readable").expect("has a source");
+        assert_eq!((status.applier_running, status.applier_error), (false, None));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
-use rustha_lab::{Fault, Vendor};
+use rustha_lab::{Daemon, Fault, Vendor};
 
 use crate::{BOTH, PROVIDED, WHOLE};
 
@@ -281,7 +281,11 @@ fn refused_acknowledgements(bed: &Bed) -> Result<()> {
         let shown = bed.whole_node()?.run(&["crm_mon", "--one-shot", "--inactive"])?;
         Ok(shown.contains("MariaDB waits for one replica only: set it to 1").then_some(()))
     })?;
-    ensure!(bed.instances()?.is_empty(), "an instance was started all the same");
+    // A start that failed counts as started until the stop that follows it.
+    bed.wait("no instance", SOON, || Ok(bed.instances()?.is_empty().then_some(())))?;
+    for node in bed.lab().nodes() {
+        ensure!(node.pids_of(Daemon::Database)?.is_empty(), "a server was started all the same");
+    }
     Ok(())
 }
 

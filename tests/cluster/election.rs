@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use rustha_lab::ledger::Ledger;
+use anyhow::{Context, Result, ensure};
+use rustha_lab::ledger::{Client, Ledger};
 use rustha_lab::scenario::{Bed, Scenario};
-use rustha_lab::{Fault, Vendor};
+use rustha_lab::{Fault, Node, Vendor};
 
 use crate::{BOTH, PROVIDED, WHOLE};
 
@@ -25,6 +25,19 @@ pub const ALL: &[Scenario] = &[
         second_best,
     ),
     scenario(
+        "torn-transaction",
+        "The primary dies in the midst of sending a large transaction: nobody waits for the rest of it.",
+        torn_transaction,
+    ),
+    Scenario {
+        long: true,
+        ..scenario(
+            "torn-replica",
+            "A replica is stopped in the midst of receiving a large transaction: it does not wait for the rest.",
+            torn_replica,
+        )
+    },
+    scenario(
         "errant-transaction",
         "Invariant 3: a replica with a transaction of its own is excluded, says so, and another succeeds the primary.",
         errant_transaction,
@@ -40,6 +53,9 @@ pub const ALL: &[Scenario] = &[
 ];
 
 const SOON: Duration = Duration::from_secs(60);
+
+/// What a failover takes, with much to spare, but less than a server waits for the rest of a transaction (60 s).
+const TORN: Duration = Duration::from_secs(30);
 
 /// For so long a successor is watched that cannot apply what it has received.
 const WATCHED: Duration = Duration::from_secs(5);
@@ -100,6 +116,76 @@ fn long_relay_log(bed: &Bed) -> Result<()> {
         ensure!(rows.trim() == "49153", "{name} has {rows} of the large transactions' rows");
     }
     Ok(())
+}
+
+/// A transaction of 60 MB (UUID() has the MIXED log take rows) on its way from `primary`, whose cable lets through 10 MB a
+/// second; returns when a replica has a part of it. Who goes on reading the client is told of its commit.
+fn send_large_transaction(bed: &Bed, primary: &str) -> Result<Client> {
+    let client = bed.client()?;
+    client.run("CREATE TABLE app.torn (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT NOT NULL)")?;
+    client.run("BEGIN")?;
+    for _ in 0..60 {
+        client.run("INSERT INTO app.torn (text) VALUES (CONCAT(UUID(), REPEAT('x', 1048576)))")?;
+    }
+    let replica = bed.node(bed.others(primary)[0])?;
+    let limit =
+        ["tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "80mbit", "burst", "64kb", "latency", "50ms"];
+    bed.node(primary)?.run(&limit)?;
+    let before = received_bytes(replica)?;
+    drop(client.say("COMMIT"));
+    bed.wait("a part of the transaction on a replica", SOON, || {
+        Ok((received_bytes(replica)? > before + 15_000_000).then_some(()))
+    })?;
+    Ok(client)
+}
+
+fn torn_transaction(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let _client = send_large_transaction(bed, &primary)?;
+    ledger.mark(format!("{primary} dies in the midst of a transaction"));
+    let start = Instant::now();
+    bed.lab().fault(Fault::PowerOff, &primary)?;
+    let successor = bed.wait_promoted_on_other_than(&primary, TORN)?;
+    println!("{successor} is promoted after {:.1} s", start.elapsed().as_secs_f64());
+    let other = bed.others(&primary).into_iter().find(|name| *name != successor).unwrap_or_default().to_owned();
+    bed.wait_status(&other, &format!("replica of {successor}, in sync"), TORN)?;
+    println!("{other} is in sync after {:.1} s", start.elapsed().as_secs_f64());
+    ledger.wait_until_written(SOON)?;
+    for name in [&successor, &other] {
+        let rows = bed.node(name)?.sql("SELECT COUNT(*) FROM app.torn")?;
+        ensure!(rows.trim() == "0", "{name} has {rows} of the rows of a transaction that nobody has as a whole");
+    }
+    bed.lab().heal()?;
+    bed.finish_settled(ledger, PROVIDED).map(drop)
+}
+
+/// A replica is stopped in the midst of receiving; started again, it receives the whole.
+fn torn_replica(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let stopped = bed.others(&primary)[0].to_owned();
+    let _client = send_large_transaction(bed, &primary)?;
+    ledger.mark(format!("{stopped} is stopped in the midst of a transaction"));
+    let start = Instant::now();
+    let node = bed.whole_node()?;
+    node.run(&["crm_standby", "--node", &stopped, "--update", "on"])?;
+    bed.wait(&format!("{stopped} stopped"), TORN, || Ok((!bed.instances()?.contains_key(&stopped)).then_some(())))?;
+    println!("{stopped} is stopped after {:.1} s", start.elapsed().as_secs_f64());
+    node.run(&["crm_standby", "--node", &stopped, "--delete"])?;
+    bed.wait_all_instances(WHOLE)?;
+    let whole = bed.wait_settled(PROVIDED)?;
+    finish(bed, ledger, &whole)?;
+    for name in &whole {
+        let rows = bed.node(name)?.sql("SELECT COUNT(*) FROM app.torn")?;
+        ensure!(rows.trim() == "60", "{name} has {rows} of the large transaction's rows");
+    }
+    Ok(())
+}
+
+/// What has come in over a node's network card.
+fn received_bytes(node: &Node) -> Result<u64> {
+    let counters = node.run(&["cat", "/proc/net/dev"])?;
+    let card = counters.lines().find_map(|line| line.trim().strip_prefix("eth0:")).context("no network card")?;
+    Ok(card.split_whitespace().next().context("no counter")?.parse()?)
 }
 
 /// The successor receives nothing for a moment, while the other replica goes on acknowledging. The primary's guard hangs,

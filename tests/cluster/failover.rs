@@ -29,7 +29,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "power-off",
-        about: "Invariants 1 and 4: the primary's machine is off, and comes back: as a replica, or kept out with what only it has.",
+        about: "Invariants 1 and 4: the primary's machine is off, and comes back by itself, what only it had being saved.",
         roots: BOTH,
         long: false,
         nodes: 3,
@@ -83,8 +83,7 @@ fn hang_daemon(bed: &Bed) -> Result<()> {
 }
 
 /// A primary that loses its power between writing a transaction to its binary log and sending it comes back with a
-/// transaction that nobody else has and no client was told of. It must then stay out, with the reason; that it
-/// comes back by itself is a later step.
+/// transaction that nobody else has and no client was told of: that is saved, and it is provisioned anew.
 fn power_off(bed: &Bed) -> Result<()> {
     let primary = bed.standard_configuration()?;
     let ledger = bed.ledger()?;

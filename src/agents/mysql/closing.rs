@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use super::node::Node;
 use crate::deadline::Deadline;
 use crate::server::client::{Session, server_error};
-use crate::server::dialect::{Dialect, code};
+use crate::server::dialect::code;
 use crate::server::semisync;
 
 /// How long running statements may go on before their connections are ended.
@@ -116,12 +116,9 @@ pub fn end_clients(session: &mut Session) -> Result<usize> {
 fn end_clients_but(session: &mut Session, spared: Option<u64>) -> Result<usize> {
     let clients = session.clients()?;
     for client in clients.iter().filter(|client| Some(client.id) != spared) {
-        match session.execute("end a client's connection", &Dialect::kill(client.id)) {
-            Err(error) if server_error(&error) != Some(code::NO_SUCH_THREAD) => {
-                return Err(error).with_context(|| format!("connection {} of {}", client.id, client.user));
-            }
-            _ => {}
-        }
+        session
+            .kill("end a client's connection", client.id)
+            .with_context(|| format!("connection {} of {}", client.id, client.user))?;
     }
     Ok(clients.len())
 }

@@ -67,7 +67,7 @@ fn run(node: &Node) -> Outcome {
     let score = match &node.cluster {
         Some(cluster) => {
             let promotion = gather_everything(node, cluster, &mut session)?;
-            replicate::detach(&mut session)?;
+            replicate::detach(&mut session, node.deadline)?;
             node.mark().leave(daemon)?;
             claim(node, cluster, &mut session, &promotion)?;
             own_score(cluster, &promotion.view)
@@ -75,7 +75,7 @@ fn run(node: &Node) -> Outcome {
         None => {
             log::info!("not called by a cluster: nobody else is asked");
             replicate::drain(&mut session, node.deadline)?;
-            replicate::detach(&mut session)?;
+            replicate::detach(&mut session, node.deadline)?;
             node.mark().leave(daemon)?;
             None
         }

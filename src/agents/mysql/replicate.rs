@@ -17,6 +17,9 @@ use crate::server::version::Vendor;
 /// How long a wait inside the server lasts before it is looked at again.
 const STEP: Duration = Duration::from_secs(2);
 
+/// How often a thread of the server is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Everything that this server has: committed, or in a relay log that will be applied.
 ///
 /// # Errors
@@ -119,8 +122,8 @@ pub fn wait_applied(session: &mut Session, set: &GtidSet, deadline: Deadline) ->
 pub fn attach(session: &mut Session, source: &Source, acknowledges: bool, deadline: Deadline) -> Result<()> {
     seal(session, deadline)?;
     drain(session, deadline).with_context(|| format!("not yet a replica of {}", source.host))?;
+    stop(session, deadline)?;
     let dialect = session.dialect();
-    session.execute("stop replication", &dialect.stop_replica())?;
     let executed = session.state()?.executed.to_string();
     for statement in dialect.change_source(source, &executed) {
         session.execute(&format!("make {} the source", source.host), &statement)?;
@@ -142,13 +145,38 @@ pub fn attach(session: &mut Session, source: &Source, acknowledges: bool, deadli
 ///
 /// # Errors
 /// When the server does not do so.
-pub fn detach(session: &mut Session) -> Result<()> {
+pub fn detach(session: &mut Session, deadline: Deadline) -> Result<()> {
     if session.replica_status()?.is_none() {
         return Ok(());
     }
-    let dialect = session.dialect();
-    session.execute("stop replication", &dialect.stop_replica())?;
-    session.execute("forget the source", &dialect.forget_source())
+    stop(session, deadline)?;
+    let statement = session.dialect().forget_source();
+    session.execute("forget the source", &statement)
+}
+
+/// Ends receiver and applier, all that was received being applied.
+fn stop(session: &mut Session, deadline: Deadline) -> Result<()> {
+    drop_torn(session, deadline)?;
+    let statement = session.dialect().stop_replica();
+    session.execute("stop replication", &statement)
+}
+
+/// What is still being applied when all that was received is applied, is a transaction whose source has died in the
+/// midst of sending it. Told to stop, MySQL's applier waits up to 60 s for the rest of it (SLAVE_WAIT_GROUP_DONE), and
+/// does not listen to anything else then: it is ended before, and what it has done of it is rolled back.
+///
+/// # Errors
+/// When the server does not do so.
+pub fn drop_torn(session: &mut Session, deadline: Deadline) -> Result<()> {
+    let Some(query) = session.dialect().busy_coordinator() else { return Ok(()) };
+    let Some(coordinator) = session.value("whether a transaction is being applied", query)? else { return Ok(()) };
+    let id = coordinator.parse().with_context(|| format!("'{coordinator}' is not the number of a connection"))?;
+    log::info!("of a transaction only a part was received: its applier is ended, without waiting for the rest");
+    session.kill("end the applier", id)?;
+    while session.replica_status()?.is_some_and(|status| status.applier_running) && !deadline.is_over() {
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
 }
 
 /// Waits until the receiver is connected, or says why it is not; the status at the end.
@@ -161,7 +189,7 @@ pub fn await_receiver(session: &mut Session, deadline: Deadline) -> Result<Optio
         if status.receiver == Receiver::Running || status.receiver_error.is_some() || deadline.is_over() {
             break;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(LOOK);
         last = session.replica_status()?;
     }
     Ok(last)

@@ -148,5 +148,6 @@ fn leave(node: &Node, session: &mut Session, deadline: Deadline) -> anyhow::Resu
         return Ok(());
     }
     guard::say_good_bye(node, session)?;
-    replicate::drain(session, deadline)
+    replicate::drain(session, deadline)?;
+    replicate::drop_torn(session, deadline)
 }
