@@ -84,13 +84,17 @@ fn to_json(plan: &Plan, order: &Order) -> Value {
 }
 
 fn replaces(plan: &Plan, order: &Order) -> bool {
-    plan.need.is_some() || order.is_for_new_data
+    (plan.need.is_some() && !plan.keeps_data) || order.is_for_new_data
 }
 
 fn to_text(plan: &Plan, order: &Order) -> String {
     let mut lines = vec![format!("{} on {}: {}", plan.resource, plan.node, plan.status)];
     if let Some(need) = &plan.need {
         lines.push(format!("It cannot replicate with the data that it has: {need}."));
+    }
+    if plan.keeps_data && !order.is_for_new_data {
+        lines.push("But those change nothing (ANALYZE, OPTIMIZE, FLUSH): they are saved, and its data stay.".into());
+        return lines.join("\n");
     }
     if !replaces(plan, order) {
         lines.push("It can replicate with the data that it has.".into());

@@ -13,7 +13,7 @@ use mysql::{Conn, OptsBuilder, Value};
 
 use super::dialect::{self, Dialect, code};
 use super::options::Options;
-use super::rows::{Connection, ReplicaStatus, Row, ServerState};
+use super::rows::{self, Connection, ReplicaStatus, Row, ServerState};
 use super::version::Version;
 use crate::deadline::Deadline;
 
@@ -180,6 +180,19 @@ impl Session {
         let rows = self.query("the replica's status", &self.dialect.show_replica_status())?;
         ReplicaStatus::parse(self.dialect.version().vendor, self.dialect.replica_columns(), &rows)
             .map_err(anyhow::Error::msg)
+    }
+
+    /// Whether InnoDB is still loading what it had in its buffer pool before it was started.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub fn is_loading_buffer_pool(&mut self) -> Result<bool> {
+        let loads = self.value("whether the buffer pool is loaded", Dialect::LOADS_BUFFER_POOL)?;
+        if loads.as_deref() != Some("1") {
+            return Ok(false);
+        }
+        let rows = self.query("how far the buffer pool is loaded", Dialect::BUFFER_POOL_LOADED)?;
+        Ok(rows.first().is_some_and(rows::is_loading_buffer_pool))
     }
 
     /// The number of this connection.

@@ -250,6 +250,15 @@ impl Dialect {
     /// All connections: columns Id, User, Host, Command.
     pub const CONNECTIONS: &'static str = "SHOW PROCESSLIST";
 
+    /// A session that cannot write, whoever has it.
+    pub const READ_ONLY_SESSION: &'static str = "SET SESSION TRANSACTION READ ONLY";
+
+    /// Whether InnoDB loads at its start what it had in its buffer pool before.
+    pub const LOADS_BUFFER_POOL: &'static str = "SELECT @@global.innodb_buffer_pool_load_at_startup";
+
+    /// How far it is with that: columns Variable_name, Value.
+    pub const BUFFER_POOL_LOADED: &'static str = "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_load_status'";
+
     /// The number of our own connection.
     pub const OWN_CONNECTION: &'static str = "SELECT CONNECTION_ID()";
 
@@ -317,16 +326,23 @@ impl Dialect {
         names.iter().map(|name| format!("{name}-{major}.{minor}")).collect()
     }
 
-    /// How an empty data directory is filled: program (beside the server, or in the search path) and arguments.
-    pub fn initialise(self, server: &str, datadir: &str, user: &str, config: &str) -> (String, Vec<String>) {
-        let defaults = format!("--defaults-file={config}");
-        let datadir = format!("--datadir={datadir}");
-        let user = format!("--user={user}");
-        if self.is_mariadb() {
-            ("mariadb-install-db".into(), vec![defaults, user, datadir, "--skip-test-db".into()])
-        } else {
-            (server.into(), vec![defaults, user, datadir, "--initialize-insecure".into()])
-        }
+    /// How an empty data directory is filled, by a server with these further options, which may say how data lie on the disk:
+    /// program (beside the server, or in the search path) and arguments.
+    pub fn initialise(
+        self,
+        server: &str,
+        datadir: &str,
+        user: &str,
+        config: &str,
+        additional: &[String],
+    ) -> (String, Vec<String>) {
+        let (program, how) = match self.is_mariadb() {
+            true => ("mariadb-install-db", "--skip-test-db"),
+            false => (server, "--initialize-insecure"),
+        };
+        let own = [format!("--user={user}"), format!("--datadir={datadir}"), how.into()];
+        let args = [format!("--defaults-file={config}")].into_iter().chain(additional.iter().cloned()).chain(own);
+        (program.into(), args.collect())
     }
 }
 
@@ -343,6 +359,8 @@ pub mod code {
     /// ER_ACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_DBACCESS_DENIED_ERROR, ER_NOT_SUPPORTED_AUTH_MODE
     /// and ER_MUST_CHANGE_PASSWORD_LOGIN.
     pub const ACCESS_DENIED: &[u16] = &[1045, 1698, 1044, 1251, 1862];
+    /// Somebody ended the statement or its connection: ER_SERVER_SHUTDOWN, ER_QUERY_INTERRUPTED, ER_CONNECTION_KILLED.
+    pub const ENDED: &[u16] = &[1053, 1317, 1927, 3169];
     /// ER_LOCK_WAIT_TIMEOUT.
     pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
     /// ER_NO_SUCH_THREAD: a connection that was to be killed has ended by itself.
@@ -361,6 +379,57 @@ pub mod code {
 /// NO_BACKSLASH_ESCAPES in the agent's session (see [`SESSION`]).
 pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Whether a statement of the binary log is one of those that look after tables or the server, and change no row. (ANALYZE of
+/// a statement runs it, on MariaDB; REPAIR may lose rows.) Up to four characters may follow that are none of it: a checksum.
+pub fn changes_nothing(statement: &str) -> bool {
+    let upper = statement.to_ascii_uppercase();
+    if ["BEGIN", "COMMIT"].iter().any(|word| upper.strip_prefix(word).is_some_and(|rest| rest.chars().count() <= 4)) {
+        return true;
+    }
+    let mut words = upper.split_whitespace();
+    match words.next() {
+        Some("FLUSH") => true,
+        Some("ANALYZE" | "OPTIMIZE") => {
+            let what = words.find(|word| !["NO_WRITE_TO_BINLOG", "LOCAL"].contains(word));
+            matches!(what, Some("TABLE" | "TABLES"))
+        }
+        _ => false,
+    }
+}
+
+/// The statements of a text in which semicolons separate them; not those within quotes.
+///
+/// # Errors
+/// A quote that is not closed.
+pub fn split_statements(text: &str) -> Result<Vec<String>, String> {
+    let mut statements = Vec::new();
+    let mut statement = String::new();
+    let mut open: Option<char> = None;
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match (open, letter) {
+            (None, ';') => {
+                statements.push(std::mem::take(&mut statement));
+                continue;
+            }
+            (None, '\'' | '"' | '`') => open = Some(letter),
+            // A doubled quote closes and opens again.
+            (Some(quote), _) if letter == quote => open = None,
+            _ => {}
+        }
+        statement.push(letter);
+        if letter == '\\' && matches!(open, Some('\'' | '"')) {
+            statement.extend(letters.next());
+        }
+    }
+    if let Some(quote) = open {
+        return Err(format!("a {quote} is not closed"));
+    }
+    statements.push(statement);
+    let trimmed = statements.iter().map(|statement| statement.trim().to_string());
+    Ok(trimmed.filter(|statement| !statement.is_empty()).collect())
 }
 
 /// What is set in each session before anything else: a mode in which [`quote`] holds, and nothing into the binary log.

@@ -154,3 +154,26 @@ fn a_test_table_is_a_name_and_nothing_else() {
     assert!(Dialect::test_query("app.`x` UNION SELECT 1").is_err());
     assert!(Dialect::test_query("a.b.c").is_err());
 }
+
+#[test]
+fn only_statements_that_look_after_tables_change_nothing() {
+    let harmless = "BEGIN, BEGIN\u{fffd}x y, COMMIT, analyze local table app.t, OPTIMIZE TABLE t, FLUSH TABLES, ANALYZE TABLE t\u{fffd}x";
+    for statement in harmless.split(", ") {
+        assert!(changes_nothing(statement), "{statement}");
+    }
+    let harmful = "ANALYZE UPDATE t SET a=1, ANALYZE FORMAT=JSON DELETE FROM t, /* ANALYZE TABLE */ DROP TABLE t, \
+                   REPAIR TABLE t, BEGIN NOT ATOMIC DROP TABLE t; END, ALTER TABLE t ANALYZE PARTITION p";
+    for statement in harmful.split(", ").chain([""]) {
+        assert!(!changes_nothing(statement), "{statement}");
+    }
+}
+
+#[test]
+fn statements_are_separated_by_semicolons_that_are_not_quoted() {
+    let split = |text: &str| split_statements(text).expect("whole");
+    assert_eq!(split(" SELECT 1 ;; SELECT 2; "), ["SELECT 1", "SELECT 2"]);
+    let quoted = r#"SELECT 'a;''b', "c\";d", `e;f`"#;
+    assert_eq!(split(&format!("{quoted};SELECT 2")), [quoted, "SELECT 2"]);
+    assert_eq!(split(""), Vec::<String>::new());
+    assert!(split_statements("SELECT 'a; SELECT 2").is_err());
+}

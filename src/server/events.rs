@@ -6,6 +6,7 @@
 
 use std::io::{self, Read, Write};
 
+use super::dialect::changes_nothing;
 use crate::gtid::{GtidSet, mariadb, mysql};
 
 /// The first bytes of every binary log.
@@ -16,9 +17,11 @@ const HEADER: usize = 19;
 
 /// The types of events that are understood.
 mod kind {
+    pub const QUERY: u8 = 2;
     pub const STOP: u8 = 3;
     pub const ROTATE: u8 = 4;
     pub const FORMAT: u8 = 15;
+    pub const COMMIT: u8 = 16;
     pub const MYSQL_GTID: u8 = 33;
     pub const MYSQL_ANONYMOUS: u8 = 34;
     pub const MYSQL_PREVIOUS: u8 = 35;
@@ -70,6 +73,8 @@ pub struct Copied {
     pub events: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Events that may have changed data: all but those that are known not to have.
+    pub changes: u64,
 }
 
 /// Copies the transactions that are wanted from one binary log to `output`, which has its first bytes already if
@@ -140,8 +145,22 @@ pub fn copy(
             copied.bytes += u64::try_from(bytes.len()).unwrap_or_default();
         }
         copied.events += 1;
+        let changes_nothing = match kind {
+            kind::QUERY => statement_of(&event).is_some_and(|statement| changes_nothing(&statement)),
+            _ => begins || kind == kind::COMMIT,
+        };
+        copied.changes += u64::from(!changes_nothing);
     }
     Ok(())
+}
+
+/// The statement of an event of that kind: after the header thread (4 bytes), time (4), length of the database's name (1),
+/// error (2) and length of the variables (2); then the variables, that name, a zero, and the statement. A checksum may follow.
+fn statement_of(event: &[u8]) -> Option<String> {
+    let fixed = event.get(HEADER..HEADER + 13)?;
+    let variables = usize::from(u16::from_le_bytes([fixed[11], fixed[12]]));
+    let statement = event.get(HEADER + 13 + variables + usize::from(fixed[8]) + 1..)?;
+    Some(String::from_utf8_lossy(statement).into_owned())
 }
 
 /// The next event's header; `None` at the end.
@@ -238,6 +257,23 @@ mod tests {
         let tagged = event(kind::MYSQL_TAGGED, 1, b"?");
         let (_, copied) = saved(&[&[gtid(4), gtid(5), gtid(6), gtid(7), tagged]], &known);
         assert_eq!((copied.transactions, copied.events), (3, 7), "what cannot be told apart is not left out");
+    }
+
+    #[test]
+    fn objection_29_whether_anything_was_changed_is_read_from_the_statements() {
+        let query = |statement: &str| {
+            // Thread, time, length of the name, error, length of the variables; those, the name, the statement, a checksum.
+            let fixed = [&[0; 8][..], &[3, 0, 0, 5, 0], b"ABCDE", b"app\0"].concat();
+            event(kind::QUERY, 3, &[&fixed[..], statement.as_bytes(), b" \xff\x00x"].concat())
+        };
+        let gtid = |sequence: u64| event(kind::MARIADB_GTID, 3, &[&sequence.to_le_bytes()[..], &[0; 5]].concat());
+        let changes = |events: &[Vec<u8>]| {
+            saved(&[&[&[gtid(101)], events].concat()], &GtidSet::parse_mariadb("0-1-100").expect("valid")).1.changes
+        };
+        assert_eq!(changes(&[query("ANALYZE TABLE t")]), 0);
+        assert_eq!(changes(&[query("BEGIN"), event(kind::COMMIT, 3, b"xid")]), 0);
+        assert_eq!(changes(&[query("BEGIN"), event(19, 3, b"table map"), event(kind::COMMIT, 3, b"xid")]), 1);
+        assert_eq!(changes(&[query("DROP TABLE t"), event(kind::QUERY, 3, b"too short")]), 2);
     }
 
     #[test]

@@ -65,8 +65,9 @@ const BINARIES: &[&str] = &[
 const CONFIGS: &[&str] = &["/etc/mysql/my.cnf", "/etc/my.cnf"];
 
 impl Layout {
-    /// What a server is told, first of all, so that it uses these files and no others.
-    pub fn options(&self) -> Vec<String> {
+    /// What a server is told, first of all, so that it uses these files and no others, whatever the operator's `additional`
+    /// options say.
+    pub fn options(&self, additional: &[String]) -> Vec<String> {
         let config = self.config.iter().map(|path| format!("--defaults-file={}", path.display()));
         let files = [
             ("datadir", &self.datadir),
@@ -75,7 +76,9 @@ impl Layout {
             ("log-error", &self.log),
         ];
         let files = files.into_iter().map(|(option, path)| format!("--{option}={}", path.display()));
-        config.chain(files).chain([format!("--user={}", self.user)]).collect()
+        // The server takes the option file from its first argument only.
+        let own = files.chain([format!("--user={}", self.user)]);
+        config.chain(additional.iter().cloned()).chain(own).collect()
     }
 
     /// Finds everything.

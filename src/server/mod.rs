@@ -4,6 +4,7 @@ pub mod client;
 pub mod dialect;
 pub mod events;
 pub mod layout;
+pub mod mounts;
 pub mod options;
 pub mod peers;
 pub mod process;

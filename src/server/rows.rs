@@ -42,6 +42,13 @@ pub fn parse_flushed(vendor: Vendor, row: &Row) -> Result<GtidSet, String> {
     written.union(owned).and_then(|set| set.union(replicated)).map_err(|error| error.to_string())
 }
 
+/// Whether a row of [`super::dialect::Dialect::BUFFER_POOL_LOADED`] says that it is not over (storage/innobase/buf/buf0dump.cc).
+/// One that cannot be loaded, or was given up, is: nothing comes after that.
+pub fn is_loading_buffer_pool(row: &Row) -> bool {
+    let status = text(row, "Value").unwrap_or_default();
+    ["Loading ", "Loaded "].iter().any(|begin| status.starts_with(begin)) || status.ends_with("not yet started")
+}
+
 /// The server_id in this column of a list of replicas.
 pub fn parse_server_id(row: &Row, column: &str) -> Option<u64> {
     number(row, column)
@@ -263,6 +270,18 @@ mod tests {
         assert!(
             ReplicaStatus::parse(Vendor::MariaDb, columns(Vendor::MariaDb), &[status]).expect("readable").is_none()
         );
+    }
+
+    #[test]
+    fn a_buffer_pool_is_loaded_when_nothing_more_comes() {
+        let is_loading = |status| is_loading_buffer_pool(&row(&[("Value", Some(status))]));
+        for status in ["Loading of buffer pool not started", "Loading buffer pool(s) from /a/b", "Loaded 5/900 pages"] {
+            assert!(is_loading(status), "{status}");
+        }
+        let over = "Cannot open '/var/lib/mysql/ib_buffer_pool' for reading: No such file or directory";
+        for status in ["Buffer pool(s) load completed at 261127 17:36:10", over, ""] {
+            assert!(!is_loading(status), "{status}");
+        }
     }
 
     #[test]

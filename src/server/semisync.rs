@@ -267,7 +267,11 @@ fn end_receivers(session: &mut Session, is_meant: impl Fn(&Connection) -> bool, 
     Ok(meant.len())
 }
 
-fn receivers(session: &mut Session) -> Result<Vec<Connection>> {
+/// The connections over which the binary log is read, whoever does so.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub fn receivers(session: &mut Session) -> Result<Vec<Connection>> {
     let rows = session.query("the connections", Dialect::CONNECTIONS)?;
     Ok(rows.iter().filter_map(Connection::parse).filter(Connection::is_replica).collect())
 }

@@ -19,6 +19,15 @@ pub const ALL: &[Scenario] = &[
         run: pcs,
     },
     Scenario {
+        name: "reload-writes",
+        about: "A parameter that needs no restart is changed under load: writes go on, also where Pacemaker promotes again.",
+        roots: BOTH,
+        long: false,
+        nodes: 3,
+        fencing: false,
+        run: reload_writes,
+    },
+    Scenario {
         name: "secret",
         about: "The replication password is one of Pacemaker's secrets, and is in no log, process or attribute.",
         roots: &[Root::Deb12, Root::Sid],
@@ -181,10 +190,33 @@ fn semi_sync_reload(bed: &Bed) -> Result<()> {
     bed.finish(ledger, &bed.names()).map(drop)
 }
 
+/// Pacemaker 2.1.5 promotes a primary again that was reloaded, at least after a clean-up.
+fn reload_writes(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let replica = bed.others(&primary)[0].to_owned();
+    ledger.mark(format!("kill-daemon {replica}"));
+    bed.lab().fault(Fault::KillDaemon, &replica)?;
+    bed.wait(&format!("a failure of {replica}"), WHOLE, || bed.attribute(&replica, "p_db-last-failure"))?;
+    bed.wait_status(&replica, ", in sync", WHOLE)?;
+    bed.clean_up()?;
+    ledger.mark("max_lag=40s");
+    bed.set_parameter("max_lag", "40s")?;
+    // What a promotion that is none would bring comes soon after.
+    std::thread::sleep(Duration::from_secs(10));
+    let verdict = bed.finish(ledger, &bed.names())?;
+    verdict.assert_gap_within(Duration::from_secs(2))
+}
+
 fn pcs(bed: &Bed) -> Result<()> {
-    bed.pcs_configuration()?;
+    let primary = bed.pcs_configuration()?;
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(100, Duration::from_secs(20))?;
+    bed.add_readers_by_pcs()?;
+    bed.wait("the address for readers on a replica", WHOLE, || {
+        let argv = ["crm_resource", "--resource", "p_reader", "--locate", "--quiet"];
+        let found = bed.whole_node()?.exec(&argv, Duration::from_secs(20))?.stdout;
+        Ok(bed.others(&primary).contains(&found.trim()).then_some(()))
+    })?;
     bed.finish(ledger, &bed.names()).map(drop)
 }
 

@@ -11,6 +11,7 @@ mod failover;
 mod killed;
 mod maintenance;
 mod partition;
+mod readers;
 mod rejoin;
 mod replicas;
 mod semisync;
@@ -39,6 +40,7 @@ const ALL: &[&[Scenario]] = &[
     closed::ALL,
     rejoin::ALL,
     replicas::ALL,
+    readers::ALL,
     maintenance::ALL,
     stack::ALL,
     systemd::ALL,

@@ -28,6 +28,11 @@ pub const ALL: &[Scenario] = &[
         purged,
     ),
     scenario(
+        "rejoin-harmless",
+        "Objection 29: a replica with nothing of its own but ANALYZE and FLUSH keeps its data; one with more does not.",
+        harmless,
+    ),
+    scenario(
         "rejoin-ordered",
         "rejoin=manual and replicate: a node stays out, says why and with which transactions, until 'rustha rejoin'.",
         ordered,
@@ -149,6 +154,49 @@ fn purged(bed: &Bed) -> Result<()> {
     ensure!(done.len() == 1, "the order was carried out {} times", done.len());
     println!("{}", output.stdout);
     bed.wait_status(&joiner, ", in sync", PROVIDED)?;
+    bed.wait_healthy(WHOLE)?;
+    bed.finish(ledger, &bed.names()).map(drop)
+}
+
+/// What an operator does on a replica without thinking of its binary log.
+fn harmless(bed: &Bed) -> Result<()> {
+    let (primary, ledger) = bed.standard_load()?;
+    let replica = bed.others(&primary)[0].to_owned();
+    let node = bed.node(&replica)?;
+    ledger.mark(format!("ANALYZE and FLUSH on {replica}"));
+    let server = node.pids_of(Daemon::Database)?;
+    // MySQL refuses both under super_read_only: somebody has to take that off.
+    let (open, close) = match vendor(bed) {
+        Vendor::MySql => ("SET GLOBAL super_read_only=0;", "SET GLOBAL super_read_only=1;"),
+        Vendor::MariaDb => ("", ""),
+    };
+    node.sql(&format!("{open} ANALYZE TABLE app.ledger; FLUSH TABLES; {close}"))?;
+    let saved = |nth: usize| {
+        bed.wait(&format!("a file of {replica}'s own transactions"), PROVIDED, || {
+            let file = bed.attribute(&replica, "p_db-divergence")?;
+            Ok(file.filter(|file| file.ends_with(&format!("-{nth}.binlog"))))
+        })
+    };
+    saved(1)?;
+    bed.wait(&format!("the data of {replica} kept"), WHOLE, || {
+        let said = bed.logged(&replica, "what only this node has changes nothing: its data stay")?;
+        Ok((said.len() == 1).then_some(()))
+    })?;
+    bed.wait_status(&replica, ", in sync", WHOLE)?;
+    ensure!(node.pids_of(Daemon::Database)? == server, "the server of {replica} is another one");
+    bed.wait_healthy(WHOLE)?;
+    ledger.mark(format!("{replica} writes a row besides"));
+    node.sql(&format!("{open} ANALYZE TABLE app.ledger; CREATE TABLE app.own (id INT PRIMARY KEY)"))?;
+    saved(2)?;
+    bed.wait(&format!("the data of {replica} replaced"), PROVIDED, || {
+        let now = node.pids_of(Daemon::Database)?;
+        Ok((!now.is_empty() && now != server).then_some(()))
+    })?;
+    bed.wait_status(&replica, ", in sync", PROVIDED)?;
+    let listed = node.run(&["rustha", "divergence"])?;
+    for part in ["CREATE TABLE app.own", "nothing that the primary has not"] {
+        ensure!(listed.contains(part), "'{part}' is not in: {listed}");
+    }
     bed.wait_healthy(WHOLE)?;
     bed.finish(ledger, &bed.names()).map(drop)
 }

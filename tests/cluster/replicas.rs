@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Fault, Vendor};
 
@@ -26,6 +26,15 @@ pub const ALL: &[Scenario] = &[
         nodes: 3,
         fencing: false,
         run: writable_replica,
+    },
+    Scenario {
+        name: "stranger",
+        about: "Objection 30: who reads the binary log and is no node of the cluster is named in the primary's log, and nobody else.",
+        roots: BOTH,
+        long: true,
+        nodes: 3,
+        fencing: false,
+        run: stranger,
     },
 ];
 
@@ -62,7 +71,7 @@ fn broken_replica(bed: &Bed) -> Result<()> {
     ledger.wait_until_written(Duration::from_secs(20))?;
     bed.wait(&format!("{primary} back"), PROVIDED, || {
         let status = bed.attribute(&primary, "p_db-status")?.unwrap_or_default();
-        Ok(status.ends_with(", in sync").then_some(()))
+        Ok(status.contains(", in sync").then_some(()))
     })?;
     bed.finish(ledger, &bed.others(&broken)).map(drop)
 }
@@ -79,5 +88,35 @@ fn writable_replica(bed: &Bed) -> Result<()> {
     ensure!(now == primary, "the primary moved to {now}");
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, Duration::from_secs(20))?;
+    bed.finish(ledger, &bed.names()).map(drop)
+}
+
+/// A program on a replica's machine, under an address that is no node's.
+fn stranger(bed: &Bed) -> Result<()> {
+    const ADDRESS: &str = "10.77.0.99";
+    let (primary, ledger) = bed.standard_load()?;
+    let node = bed.node(bed.others(&primary)[0])?;
+    let to = format!("{}/32", bed.node(&primary)?.address());
+    node.run(&["ip", "address", "add", &format!("{ADDRESS}/24"), "dev", "eth0"])?;
+    node.run(&["ip", "route", "add", &to, "dev", "eth0", "src", ADDRESS])?;
+    let (program, identity) = match bed.lab().root().vendor() {
+        Vendor::MySql => ("mysqlbinlog", "--connection-server-id=99 --get-server-public-key"),
+        Vendor::MariaDb => ("mariadb-binlog", "--stop-never-slave-server-id=99"),
+    };
+    let logs = bed.node(&primary)?.sql("SHOW BINARY LOGS")?;
+    let log = logs.split_whitespace().next().context("no binary log")?;
+    let reads = format!(
+        "cd /tmp; setsid {program} --read-from-remote-server --stop-never --raw {identity} --host={primary} --user=repl \
+         --password=repl-secret {log} </dev/null >/tmp/reader.log 2>&1 & \
+         sleep 2; pgrep -x {program} >/dev/null || {{ cat /tmp/reader.log; exit 1; }}"
+    );
+    node.run(&["sh", "-c", &reads])?;
+    let said = bed.wait("the stranger named", WHOLE, || {
+        let said = bed.logged(&primary, "reads the binary log and is no node of this cluster")?;
+        Ok((!said.is_empty()).then_some(said))
+    })?;
+    ensure!(said.len() == 1 && said[0].contains(&format!("{ADDRESS} reads")), "said: {}", said.join("\n"));
+    node.run(&["pkill", "-x", program])?;
+    node.run(&["ip", "route", "delete", &to, "dev", "eth0"])?;
     bed.finish(ledger, &bed.names()).map(drop)
 }

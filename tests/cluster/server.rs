@@ -145,6 +145,13 @@ fn creation(bed: &Bed) -> Result<()> {
     };
     node.run(&["sh", "-c", "cd /var/lib/mysql && rm -rf -- * && mkdir of-the-operator && touch of-the-operator/file"])?;
     refused("holds no database")?;
+    node.run(&["sh", "-c", "echo '/dev/none /var/lib/mysql ext4 defaults 0 0' >> /etc/fstab"])?;
+    let output = call(node, "start", CREATE)?;
+    let is_refused = output.status.code() == Some(5)
+        && output.stderr.contains("/var/lib/mysql, which /etc/fstab says is to be mounted");
+    ensure!(is_refused, "start on an empty mount point: {}: {}", output.status, output.stderr);
+    ensure!(node.run(&["ls", "-A", "/var/lib/mysql"])?.trim() == "of-the-operator", "something was put there");
+    node.run(&["sed", "-i", "/dev.none/d", "/etc/fstab"])?;
     // With all that it started, as Pacemaker does it; and alone, so that the server's program lives on for a while.
     for whom in ["-$pid", "$pid"] {
         kill_creation(node, whom)?;

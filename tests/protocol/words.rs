@@ -240,7 +240,7 @@ impl Words {
             left: BTreeSet::new(),
             waiting: look.is_waiting,
             patience_is_over: look.is_patience_over,
-            is_stalled: look.is_waiting && look.is_patience_over,
+            is_stalled: look.is_waiting,
             server: look.server.into(),
             floor: 0,
         }
@@ -259,7 +259,7 @@ impl Words {
             let lives = |one: &Instance| (0..8).map(|life| instance(id_of(&one.node), life)).collect::<Vec<_>>();
             set = set.iter().flat_map(lives).collect();
         }
-        Call { epoch: record.epoch, set, note: note.into(), position: self.set(position).clone() }
+        Call { epoch: record.epoch, set, note: note.into(), position: self.set(position).clone(), latest: None }
     }
 
     /// `noted`.

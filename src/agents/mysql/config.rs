@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::decide::freshness::telling_period;
 use super::parameters::PARAMETERS;
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::OcfError;
 use crate::ocf::params::Reader;
 use crate::server::client::Login;
 use crate::server::dialect::backup::Method;
-use crate::server::dialect::{Dialect, Tls};
+use crate::server::dialect::{Dialect, Tls, split_statements};
 use crate::server::layout::Given;
 
 /// The parameters, validated.
@@ -40,9 +41,15 @@ pub struct Config {
     /// Addresses by node.
     pub host_map: Vec<(String, String)>,
     /// Most lag of a candidate, in seconds.
-    pub max_lag: Option<u64>,
+    pub max_candidate_lag: Option<u64>,
     /// The reader attribute's name.
     pub reader_attribute: Option<String>,
+    /// How old what readers see may be; `None`: of any age.
+    pub max_lag: Option<Duration>,
+    /// The primary is one of the readable nodes.
+    pub read_from_primary: bool,
+    /// What runs on a server before it is read from.
+    pub warmup: Vec<String>,
     /// How long a cold start waits.
     pub cold_start_timeout: Duration,
     /// What is promised to clients; `None`: semi-sync is not managed.
@@ -135,8 +142,11 @@ impl Config {
             replication_port: read_port(&mut reader, "replication_port"),
             tls: read_tls(&mut reader),
             host_map: read_host_map(&mut reader),
-            max_lag: Some(reader.integer("max_slave_lag")).filter(|lag| *lag > 0),
+            max_candidate_lag: Some(reader.integer("max_slave_lag")).filter(|lag| *lag > 0),
             reader_attribute: reader.text("reader_attribute"),
+            max_lag: read_max_lag(&mut reader),
+            read_from_primary: reader.boolean("read_from_primary"),
+            warmup: read_warmup(&mut reader),
             cold_start_timeout: reader.time("cold_start_timeout"),
             semi_sync: read_semi_sync(&mut reader),
             prefers_availability: reader.choice("durability") == "available",
@@ -161,6 +171,11 @@ impl Config {
         };
         reader.boolean("evict_outdated_slaves");
         (config, reader.finish().err())
+    }
+
+    /// How often the primary tells how much it has, so that replicas know how far they are behind; `None`: nobody asks.
+    pub fn telling_period(&self) -> Option<Duration> {
+        self.max_lag.filter(|_| self.reader_attribute.is_some()).map(telling_period)
     }
 
     /// The address of a node that was said as a parameter.
@@ -196,6 +211,31 @@ fn read_semi_sync(reader: &mut Reader<'_>) -> Option<SemiSync> {
     }
     let semi_sync = SemiSync { acks: u32::try_from(acks).unwrap_or(1), degrade };
     (reader.choice("semi_sync") == "managed").then_some(semi_sync)
+}
+
+fn read_max_lag(reader: &mut Reader<'_>) -> Option<Duration> {
+    /// What a replica knows of the primary is some seconds old.
+    const SHORTEST: Duration = Duration::from_secs(5);
+    let time = reader.time_or_never("max_lag");
+    if time.is_some_and(|time| time < SHORTEST) {
+        reader.wrong(format!("max_lag must be {} s or more, or never", SHORTEST.as_secs()));
+    }
+    time
+}
+
+fn read_warmup(reader: &mut Reader<'_>) -> Vec<String> {
+    let text = reader.text("warmup").unwrap_or_default();
+    let statements = split_statements(&text).unwrap_or_else(|why| {
+        reader.wrong(format!("warmup: {why}"));
+        Vec::new()
+    });
+    for statement in &statements {
+        let verb = statement.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
+        if !["SELECT", "WITH"].iter().any(|reads| verb.eq_ignore_ascii_case(reads)) {
+            reader.wrong(format!("warmup only reads: '{statement}' does not begin with SELECT or WITH"));
+        }
+    }
+    statements
 }
 
 fn read_port(reader: &mut Reader<'_>, name: &'static str) -> u16 {
@@ -279,7 +319,7 @@ mod tests {
     #[test]
     fn defaults_are_valid() {
         let config = read(&[]).expect("valid");
-        assert_eq!((config.replication_port, config.max_lag), (3306, Some(3600)));
+        assert_eq!((config.replication_port, config.max_candidate_lag), (3306, Some(3600)));
         assert!(config.fallback_logins.is_empty(), "without a password only the socket is tried");
     }
 
@@ -292,6 +332,8 @@ mod tests {
             ("replication_ssl_verify", "yes"),
             ("additional_parameters", "--a='b"),
             ("test_table", "a.b.c"),
+            ("max_lag", "2s"),
+            ("warmup", "SELECT 1; DELETE FROM a.b"),
         ];
         let reason = read(&wrong).err().expect("wrong").reason;
         for (name, _) in wrong {

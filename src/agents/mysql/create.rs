@@ -3,25 +3,38 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::lasting::Lasting;
 use super::node::Node;
 use super::staging::{Staging, has_database};
 use crate::exec;
+use crate::ocf::exit::{ExitCode, OcfError};
 use crate::server::dialect::Dialect;
+use crate::server::mounts;
 
 /// Puts new data into their place that are whole, clears up after what was interrupted, and creates a database if there is
 /// none.
 ///
 /// # Errors
-/// When it cannot be created by the deadline, or something lies in its place.
+/// When it cannot be created by the deadline, or something lies in its place, or the file system is missing that should be
+/// there.
 pub fn ensure_database(node: &Node, binary: &Path, dialect: Dialect) -> Result<()> {
     let staging = Staging::of(node)?;
     staging.remove_draft(node.deadline)?;
     staging.settle()?;
     if has_database(&node.layout.datadir) {
         return Ok(());
+    }
+    if let Some(point) = mounts::find_missing(&node.layout.datadir) {
+        bail!(OcfError::new(
+            ExitCode::Installed,
+            format!(
+                "{} holds no database, and {}, which /etc/fstab says is to be mounted, is not mounted",
+                node.layout.datadir.display(),
+                point.display()
+            )
+        ));
     }
     log::info!("creating the database in {}", node.layout.datadir.display());
     let draft = staging.begin(node.deadline)?;
@@ -46,6 +59,7 @@ pub fn fill(node: &Node, binary: &Path, dialect: Dialect, draft: &Path) -> Resul
         &draft.to_string_lossy(),
         &layout.user,
         &config.to_string_lossy(),
+        &node.config.additional,
     );
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     exec::run(&program, &args, None, node.deadline)?.success().context("cannot create the database").map(drop)

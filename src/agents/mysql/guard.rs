@@ -1,11 +1,14 @@
 //! What the guard of an instance does: on the primary it keeps the in-sync set true (`decide/insync.rs`), on a replica it
-//! acknowledges only while the set says so, and answers the primary's notes. It looks every second, and more often while
-//! something is under way. Everything that it does it decides anew from what it sees, so that it can be killed at any time.
+//! acknowledges only while the set says so, answers the primary's notes, and looks whether clients may read from it. It looks
+//! every second, and more often while something is under way. Everything that it does it decides anew from what it sees, so that it can be killed at any time.
 
 mod ending;
 mod launch;
 mod primary;
+mod readiness;
 mod replica;
+mod strangers;
+mod warmup;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -34,6 +37,7 @@ use crate::server::client::{Session, Unavailable};
 use crate::server::process::Daemon;
 
 pub use launch::launch;
+use readiness::Readiness;
 use watch::Event;
 
 /// The time that one turn has.
@@ -93,6 +97,8 @@ pub fn run(call: &Invocation, order: Option<&str>) -> Result<()> {
             in_background(scope, move || watch::calls(&ear, daemon, &events));
         }
         in_background(scope, move || watch::end(call, daemon, child, seen, &events));
+        in_background(scope, move || warmup::run(call, daemon));
+        in_background(scope, move || strangers::watch(call, daemon));
         in_background(scope, move || provision::serve(call, daemon));
         in_background(scope, move || {
             let replaced = provision::watch(call, daemon)?;
@@ -178,6 +184,7 @@ fn take_turns(node: &mut Node, daemon: Daemon, stay: &Stay, events: &mpsc::Recei
 struct Memory {
     primary: primary::Memory,
     replica: replica::Memory,
+    readiness: Readiness,
     /// Since when an action has left something to be done that is not done yet.
     called: Option<Instant>,
 }
@@ -186,13 +193,24 @@ impl Memory {
     /// One turn; how long to wait before the next one.
     fn take_turn(&mut self, node: &Node, daemon: Daemon) -> Result<Duration> {
         let pause = if node.is_marked(daemon) {
-            primary::turn(node, &mut self.primary)?
+            let pause = primary::turn(node, &mut self.primary);
+            self.readiness.note_primary(node, daemon)?;
+            pause?
         } else {
             self.primary = primary::Memory::default();
-            let reviewed = self.called.map(|_| review(node, &mut node.quick_session()?));
-            let pause = replica::turn(node, &mut self.replica)?;
+            let mut session = node.quick_session()?;
+            // What matters more is done all the same.
+            if let Err(error) = self.readiness.look(node, &mut session, daemon) {
+                log::debug!("{error:#}");
+            }
+            let is_due = self.called.is_some() || self.readiness.is_news();
+            let reviewed = is_due.then(|| review(node, &mut session));
+            if matches!(reviewed, Some(Ok(_))) {
+                self.readiness.is_told();
+            }
+            let pause = replica::turn(node, &mut session, &mut self.replica, &mut self.readiness)?;
             // It may have much to apply before it can be attached.
-            let is_attached = |it: &Standing| it.score != Some(Score::Never) || it.readable;
+            let is_attached = |it: &Standing| it.score != Some(Score::Never) || it.attached;
             let is_done = matches!(&reviewed, Some(Ok(standing)) if is_attached(standing));
             if !is_done && self.called.is_some_and(|called| called.elapsed() < FOLLOWING) {
                 return reviewed.transpose().map(|_| pause);

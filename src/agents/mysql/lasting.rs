@@ -21,6 +21,18 @@ pub struct CleanEnd {
     pub executed: String,
 }
 
+/// What data hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The transactions.
+    pub executed: String,
+    /// What their server takes them for, if that is known; if it takes them for anything else by now, it was told already.
+    pub instead_of: Option<String>,
+}
+
+/// What stands between the two.
+const INSTEAD: &str = " instead of ";
+
 impl Lasting {
     /// Those of this data directory.
     pub fn of(datadir: &Path) -> Self {
@@ -100,25 +112,37 @@ impl Lasting {
         write_durably(&self.position_file(), executed)
     }
 
+    /// Notes what these data are to be taken for, by a server that takes them for `instead_of`: the rest changed nothing.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_position_instead(&self, executed: &str, instead_of: &str) -> Result<()> {
+        write_durably(&self.position_file(), &format!("{executed}{INSTEAD}{instead_of}"))
+    }
+
     /// What the server is still to be told that these data hold.
     ///
     /// # Errors
     /// When the note cannot be read.
-    pub fn position(&self) -> Result<Option<String>> {
+    pub fn position(&self) -> Result<Option<Position>> {
         let path = self.position_file();
         match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
+            Ok(text) => Ok(Some(match text.split_once(INSTEAD) {
+                Some((executed, all)) => Position { executed: executed.into(), instead_of: Some(all.into()) },
+                None => Position { executed: text, instead_of: None },
+            })),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
     }
 
-    /// The server was told.
+    /// The server was told. It is never told again, not even after a power failure: it may have received more by then.
     ///
     /// # Errors
     /// When the note cannot be removed.
     pub fn forget_position(&self) -> Result<()> {
-        remove(&self.position_file())
+        remove(&self.position_file())?;
+        fs::File::open(&self.datadir).and_then(|dir| dir.sync_all()).context("cannot sync the data directory")
     }
 
     fn placeholder_file(&self) -> PathBuf {
@@ -189,6 +213,21 @@ mod tests {
             lasting.note_clean_end(&end).expect("written");
             assert_eq!(lasting.take_clean_end().expect("readable"), Some(end));
             assert_eq!(lasting.take_clean_end().expect("none"), None);
+        });
+    }
+
+    #[test]
+    fn a_position_is_read_as_it_was_noted() {
+        in_a_directory("position", |lasting, _| {
+            assert_eq!(lasting.position().expect("readable"), None);
+            lasting.note_position("0-1-7,1-2-9").expect("written");
+            let position = Position { executed: "0-1-7,1-2-9".into(), instead_of: None };
+            assert_eq!(lasting.position().expect("readable"), Some(position));
+            lasting.note_position_instead("", "0-3-1").expect("written");
+            let position = Position { executed: String::new(), instead_of: Some("0-3-1".into()) };
+            assert_eq!(lasting.position().expect("readable"), Some(position));
+            lasting.forget_position().expect("removed");
+            assert_eq!(lasting.position().expect("readable"), None);
         });
     }
 }

@@ -1,5 +1,6 @@
-//! What the last full monitor found, so that one after which nothing has changed asks the server and nobody else: a tool
-//! of Pacemaker's costs more than all the rest. What may have changed without a trace here is looked for once in a while.
+//! What the guard and the last full monitor found, so that a monitor after which nothing has changed asks the server and
+//! nobody else: a tool of Pacemaker's costs more than all the rest. What may have changed without a trace here is looked for
+//! once in a while.
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,6 +24,10 @@ const FULL: Duration = Duration::from_secs(60);
 /// What the guard hears of the primary is old after that.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// What the guard found out about readers is known no more after that: it looks each second, but not while an action has
+/// its turn.
+const KNOWN: Duration = Duration::from_secs(15);
+
 /// What is written and read by its name.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -32,6 +37,14 @@ enum Kind {
     Seen,
     /// By a full monitor of a primary.
     Told,
+    /// By the guard: whether clients may read here.
+    Readiness,
+    /// By the guard: that the warmup statements have run.
+    WarmedUp,
+    /// By the guard: the connection over which they run.
+    WarmingUp,
+    /// By a notification of a promotion that was none.
+    LetPass,
 }
 
 fn file(node: &Node, kind: Kind) -> PathBuf {
@@ -39,22 +52,28 @@ fn file(node: &Node, kind: Kind) -> PathBuf {
         Kind::Heard => "heard",
         Kind::Seen => "seen",
         Kind::Told => "told",
+        Kind::Readiness => "readiness",
+        Kind::WarmedUp => "warmed-up",
+        Kind::WarmingUp => "warming-up",
+        Kind::LetPass => "let-pass",
     };
     node.run_dir.join(format!("rustha-{}.{suffix}", node.resource))
 }
 
 /// Reads one that is not older than that.
 fn read(node: &Node, kind: Kind, most: Duration) -> Option<String> {
-    let path = file(node, kind);
-    let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
-    let age = SystemTime::now().duration_since(written).ok()?;
-    if age > most { None } else { fs::read_to_string(path).ok() }
+    if age(node, kind)? > most { None } else { fs::read_to_string(file(node, kind)).ok() }
+}
+
+fn age(node: &Node, kind: Kind) -> Option<Duration> {
+    let written = fs::metadata(file(node, kind)).and_then(|metadata| metadata.modified()).ok()?;
+    SystemTime::now().duration_since(written).ok()
 }
 
 fn write(node: &Node, kind: Kind, text: &str) {
     let path = file(node, kind);
     // Whole or not at all, as a reader may be there.
-    let draft = path.with_extension("memo-draft");
+    let draft = path.with_added_extension("draft");
     if let Err(error) = fs::write(&draft, text).and_then(|()| fs::rename(&draft, &path)) {
         log::warn!("cannot write {}: {error}", path.display());
     }
@@ -73,6 +92,23 @@ pub fn note_heard(node: &Node, primary: &str, call: &Call) {
     write(node, Kind::Heard, &format!("{primary} {} {}", call.epoch, names(&call.set)));
 }
 
+/// Who the guard hears as primary now, and of which promotion.
+pub fn heard_primary(node: &Node) -> Option<(String, u64)> {
+    let heard = read(node, Kind::Heard, FRESH)?;
+    let mut words = heard.split(' ');
+    Some((words.next()?.to_string(), words.next()?.parse().ok()?))
+}
+
+/// Notes that the promotion of an instance that is promoted already was let pass, unless that was so a moment ago; whether it
+/// was noted.
+pub fn let_pass(node: &Node) -> bool {
+    let is_first = read(node, Kind::LetPass, FULL).is_none();
+    if is_first {
+        write(node, Kind::LetPass, "");
+    }
+    is_first
+}
+
 /// What the guard has heard of the primary. Where semi-sync is not managed nobody calls: then a notification that did not
 /// come is found by the next full monitor.
 fn heard(node: &Node) -> Option<String> {
@@ -82,15 +118,83 @@ fn heard(node: &Node) -> Option<String> {
     }
 }
 
+/// Notes whether clients may read here, and if not, why, and how old what they see is; by the guard, each time that it has
+/// looked.
+pub fn note_readiness(node: &Node, daemon: Daemon, readiness: &std::result::Result<(), String>, old: Option<Duration>) {
+    let why = readiness.as_ref().err().map_or("", String::as_str);
+    let old = old.map_or("-".into(), |old| old.as_secs().to_string());
+    write(node, Kind::Readiness, &format!("{}\n{old}\n{why}", life(daemon)));
+}
+
+/// What is noted of this server, as the guard found a moment ago: how old it is, and why it is not to be read from.
+fn noted_readiness(node: &Node, daemon: Daemon) -> Option<(Option<Duration>, String)> {
+    let noted = read(node, Kind::Readiness, KNOWN)?;
+    let mut lines = noted.splitn(3, '\n');
+    if lines.next()? != life(daemon) {
+        return None;
+    }
+    let old = lines.next()?.parse().ok().map(Duration::from_secs);
+    Some((old, lines.next()?.to_string()))
+}
+
+/// A server, while it lives.
+fn life(daemon: Daemon) -> String {
+    format!("{} {}", daemon.pid, daemon.started)
+}
+
+/// Whether clients may read here, as the guard found a moment ago.
+///
+/// # Errors
+/// Why not, for people.
+pub fn readiness(node: &Node, daemon: Daemon) -> std::result::Result<(), String> {
+    match noted_readiness(node, daemon) {
+        Some((_, why)) if why.is_empty() => Ok(()),
+        Some((_, why)) => Err(why),
+        None => Err("its guard has not looked yet".into()),
+    }
+}
+
+/// How old what clients see is by now, at most, if that was noted a moment ago.
+pub fn noted_age(node: &Node, daemon: Daemon) -> Option<Duration> {
+    let (old, _) = noted_readiness(node, daemon)?;
+    Some(old? + age(node, Kind::Readiness)?)
+}
+
+/// Notes over which connection the warmup statements run.
+pub fn note_warming_up(node: &Node, daemon: Daemon, connection: u64) {
+    write(node, Kind::WarmingUp, &format!("{}\n{connection}", life(daemon)));
+}
+
+/// Over which connection the warmup statements run, if they do.
+pub fn warming_up(node: &Node, daemon: Daemon) -> Option<u64> {
+    let noted = fs::read_to_string(file(node, Kind::WarmingUp)).ok()?;
+    let (server, connection) = noted.split_once('\n')?;
+    connection.parse().ok().filter(|_| server == life(daemon))
+}
+
+/// Notes that the warmup statements have run in this server.
+pub fn note_warmed_up(node: &Node, daemon: Daemon) {
+    write(node, Kind::WarmedUp, &life(daemon));
+    let _ = fs::remove_file(file(node, Kind::WarmingUp));
+}
+
+/// Whether the warmup statements have run in this server.
+pub fn is_warmed_up(node: &Node, daemon: Daemon) -> bool {
+    let noted = fs::read_to_string(file(node, Kind::WarmedUp));
+    noted.is_ok_and(|noted| noted == life(daemon))
+}
+
 /// Keeps that this replica of `source` is a member of the set on record.
 pub fn keep_member(node: &Node, daemon: Daemon, source: &Source, record: &Record) {
     let Some(heard) = heard(node) else { return };
-    write(node, Kind::Seen, &format!("{}\n{heard}\n{record}", origin(daemon, &source.host, source.port)));
+    let origin = origin(node, daemon, &source.host, source.port);
+    write(node, Kind::Seen, &format!("{origin}\n{heard}\n{record}"));
 }
 
-/// Where it replicates from, and which server.
-fn origin(daemon: Daemon, host: &str, port: u16) -> String {
-    format!("{} {} {host}:{port}", daemon.pid, daemon.started)
+/// Where it replicates from, which server, and whether clients may read there.
+fn origin(node: &Node, daemon: Daemon, host: &str, port: u16) -> String {
+    let readiness = readiness(node, daemon).err().unwrap_or_default();
+    format!("{} {host}:{port} {readiness}", life(daemon))
 }
 
 /// Whether this replica is still what the last full monitor found: in sync, as far as can be seen here and as the guard
@@ -110,7 +214,7 @@ pub fn is_unchanged(
     let Some((origin_then, rest)) = seen.split_once('\n') else { return Ok(false) };
     let Some((heard_then, record)) = rest.split_once('\n') else { return Ok(false) };
     let (Ok(record), Some(status)) = (Record::parse(record), session.replica_status()?) else { return Ok(false) };
-    let origin_now = origin(daemon, &status.source_host, status.source_port.unwrap_or_default());
+    let origin_now = origin(node, daemon, &status.source_host, status.source_port.unwrap_or_default());
     if heard_then != heard || origin_then != origin_now || !judge(&status) {
         return Ok(false);
     }

@@ -270,7 +270,7 @@ fn replica_standing(node: &Node, standing: Standing) -> Outcome {
         return Ok(ExitCode::Success);
     }
     let age = node.daemon().map_or(Duration::ZERO, Daemon::age);
-    if standing.readable && review::since(&joining_file(node)).min(age) < JOINING {
+    if standing.attached && review::since(&joining_file(node)).min(age) < JOINING {
         return Ok(ExitCode::Success);
     }
     degraded(false, standing.status)

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::decide::position::Told;
-use super::decide::record::next_epoch;
+use super::decide::record::{State, next_epoch};
 use super::node::Node;
 use super::review::{position_attribute, review};
-use super::{guard, promote, replicate};
+use super::{guard, memo, promote, replicate};
 use crate::deadline::Deadline;
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, Outcome};
@@ -58,6 +58,7 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
     // What its guard does at the same time could start the receiver that is stopped here.
     let _turn = node.await_turn(Deadline::after(node.deadline.remaining() / 2))?;
     match (moment, operation) {
+        (Moment::Pre, Operation::Promote) if tells && is_promoted_already(node, &note.promote)? => Ok(()),
         (Moment::Pre, Operation::Promote) if tells => {
             promote::tell_survivors_position(node, Deadline::after(node.deadline.remaining() / 2))
         }
@@ -70,6 +71,28 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
         (Moment::Post, Operation::Start) => review(node, &mut node.session()?).map(drop),
         _ => Ok(()),
     }
+}
+
+/// Whether the one that is to be promoted is the primary already, and alive. Pacemaker 2.1.5 takes a reloaded instance for
+/// one that is not promoted, and promotes it again; to seal the replicas for that would hold up writes. Should it be wrong,
+/// the promotion waits for sealed survivors in vain, and the next one finds them sealed: it is let pass once.
+fn is_promoted_already(node: &Node, promoted: &[String]) -> Result<bool> {
+    let Some((primary, epoch)) = memo::heard_primary(node) else { return Ok(false) };
+    if *promoted != [primary] || node.daemon().is_none() {
+        return Ok(false);
+    }
+    // Whoever stops takes back what it called: it was not stopped since it called.
+    let is_led = node.record()?.is_some_and(|record| {
+        record.epoch == epoch && record.state == State::Open && promoted.contains(&record.primary)
+    });
+    let receives = || -> Result<bool> {
+        Ok(node.session()?.replica_status()?.is_some_and(|status| status.receiver == Receiver::Running))
+    };
+    let may_pass = is_led && receives()? && memo::let_pass(node);
+    if may_pass {
+        log::info!("{} is the primary already: goes on receiving from it", promoted.join(", "));
+    }
+    Ok(may_pass)
 }
 
 /// The one that is to be promoted receives nothing more, as the others do at the same time: from a machine that is off,

@@ -64,7 +64,35 @@ pub static PARAMETERS: &[Parameter] = &[
     )
     .reloadable(),
     Parameter::new("max_slave_lag", Kind::Integer, "Most lag of a candidate", "A replica that is more than this many seconds behind is not promoted and not readable, until it has caught up. 0: no limit.").default("3600").reloadable(),
-    Parameter::new("reader_attribute", Kind::Text, "Node attribute of readable nodes", "This node attribute is 1 where clients may read: on the primary, and on replicas that replicate and are not behind by more than max_slave_lag; else it is 0.").default("readable").reloadable(),
+    Parameter::new("reader_attribute", Kind::Text, "Node attribute of readable nodes", "This node attribute is 1 where clients may read: on the primary (read_from_primary), and on replicas that are not behind by more than max_lag and are warm (warmup); else it is 0.").default("readable").reloadable(),
+    Parameter::new(
+        "max_lag",
+        Kind::TimeOrNever,
+        "How old what readers see may be",
+        "A replica is readable while it has applied all that the primary had this long ago; one that was not, when it is behind by \
+         less than half of that. The primary tells how much it has four times in this time, and at least every 15 s; the \
+         server's own seconds behind the source are not believed. never: of any age.",
+    )
+    .default("30s")
+    .reloadable(),
+    Parameter::new(
+        "read_from_primary",
+        Kind::Boolean,
+        "Read from the primary, too",
+        "Whether the primary counts as readable.",
+    )
+    .default("true")
+    .reloadable(),
+    Parameter::new(
+        "warmup",
+        Kind::Text,
+        "What runs before a server is read from",
+        "Queries (SELECT, WITH), separated by semicolons, that run once after each start of a server, in a session that cannot write, for \
+         example 'SELECT COUNT(*) FROM shop.orders; SELECT MAX(id) FROM shop.items'. A replica is readable when they have run. \
+         Without them it is readable when InnoDB has loaded what it had in its buffer pool before \
+         (innodb_buffer_pool_load_at_startup, which servers do by default).",
+    )
+    .reloadable(),
     Parameter::new(
         "cold_start_timeout",
         Kind::Time,

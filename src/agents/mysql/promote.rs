@@ -170,6 +170,10 @@ fn prepare(node: &Node, cluster: &Cluster, session: &mut Session) -> Result<Opti
         bail!(refuse(why));
     }
     replicate::seal(session, node.deadline)?;
+    if let Some(connection) = node.daemon().and_then(|daemon| memo::warming_up(node, daemon)) {
+        // What it reads may keep a change of the table waiting that is still to be applied.
+        session.kill("end the warmup", connection)?;
+    }
     // Before any change of source, and before anything that may fail: a restart, as well as a change of source, throws
     // the relay log away (objection 2).
     replicate::drain(session, node.deadline)?;

@@ -27,6 +27,8 @@ pub struct Standing {
     pub status: String,
     /// Clients may read here.
     pub readable: bool,
+    /// It is a replica of the primary, and replicates or is about to.
+    pub attached: bool,
 }
 
 impl Standing {
@@ -46,17 +48,30 @@ impl Standing {
         if let Some(risk) = kept.and_then(|kept| kept.risk.as_ref()) {
             status += &format!("; promoted at a risk: {risk}");
         }
-        Self { score: Some(PRIMARY), status, readable: true }
+        Self { score: Some(PRIMARY), status, readable: true, attached: false }
     }
 
     /// A stopped instance's.
     pub fn stopped() -> Self {
-        Self { score: None, status: String::new(), readable: false }
+        Self::waiting(None, String::new())
     }
 
     /// That of an instance that must not be promoted.
     pub fn excluded(why: &str) -> Self {
-        Self { score: Some(Score::Never), status: format!("excluded: {why}"), readable: false }
+        Self::waiting(Some(Score::Never), format!("excluded: {why}"))
+    }
+
+    /// That of an instance of which nobody reads, and which replicates from nobody.
+    pub fn waiting(score: Option<Score>, status: String) -> Self {
+        Self { score, status, readable: false, attached: false }
+    }
+
+    /// With the reason in its status if clients may not read here.
+    pub fn with_readiness(self, readiness: Result<(), String>) -> Self {
+        match readiness {
+            Ok(()) => Self { readable: true, ..self },
+            Err(why) => Self { readable: false, status: format!("{}, not readable: {why}", self.status), ..self },
+        }
     }
 }
 
@@ -89,7 +104,9 @@ pub fn publish(node: &Node, view: &View, standing: &Standing) -> bool {
         });
     }
     if let Some(name) = &node.config.reader_attribute {
-        let value = if standing.readable { "1" } else { "0" };
+        // Also while it is being demoted, or has closed for a planned move.
+        let is_kept_away = standing.score == Some(PRIMARY) && !node.config.read_from_primary;
+        let value = if standing.readable && !is_kept_away { "1" } else { "0" };
         if attribute(name) != Some(value) {
             results.push(cluster.set_attribute(name, value, node.deadline));
         }

@@ -43,7 +43,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// When server or cluster cannot be asked.
 pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
     let (Some(cluster), Some(view)) = (&node.cluster, node.view()?) else {
-        return Ok(Standing { score: None, status: "outside of a cluster".into(), readable: true });
+        return Ok(Standing::waiting(None, "outside of a cluster".into()));
     };
     memo::forget(node);
     start::tell_position(node, session)?;
@@ -123,9 +123,9 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
         other => other,
     };
     Ok(match verdict {
-        health::Verdict::Eligible { status, readable } => {
-            let standing = in_sync(node, record.as_ref(), primary, status, readable)?;
-            if let (Some(REPLICA), true, Some(record)) = (standing.score, readable, &record)
+        health::Verdict::Eligible { status, connected } => {
+            let standing = in_sync(node, record.as_ref(), primary, status)?.with_readiness(readiness(node));
+            if let (Some(REPLICA), true, Some(record)) = (standing.score, connected, &record)
                 && let Some(daemon) = node.daemon()
                 && record.sync.is_some() == node.config.semi_sync.is_some()
             {
@@ -138,7 +138,12 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
     })
 }
 
-/// Whether nothing has changed since the last review of this replica, which found it in sync and readable.
+/// Whether clients may read from this replica.
+fn readiness(node: &Node) -> std::result::Result<(), String> {
+    node.daemon().map_or_else(|| Err("its server has ended".into()), |daemon| memo::readiness(node, daemon))
+}
+
+/// Whether nothing has changed since the last review of this replica, which found it in sync and connected.
 ///
 /// # Errors
 /// When the server cannot be asked.
@@ -147,17 +152,18 @@ pub fn is_unchanged(node: &Node, session: &mut Session, daemon: Daemon) -> Resul
         let port = status.source_port.unwrap_or_default();
         let is_connected = status.receiver == Receiver::Running;
         let verdict = judge_from(node, Some(status), &status.source_host, port);
-        is_connected && matches!(verdict, health::Verdict::Eligible { readable: true, .. })
+        is_connected && matches!(verdict, health::Verdict::Eligible { connected: true, .. })
     })
 }
 
 /// Only a member of the in-sync set has everything, and may be promoted (invariant 3).
-fn in_sync(node: &Node, record: Option<&Record>, primary: &str, status: String, readable: bool) -> Result<Standing> {
+fn in_sync(node: &Node, record: Option<&Record>, primary: &str, status: String) -> Result<Standing> {
+    let attached = |score, status| Standing { attached: true, ..Standing::waiting(Some(score), status) };
     let record = record.filter(|record| record.primary == primary && record.state == State::Open);
     let Some(sync) = record.and_then(|record| record.sync.as_ref()) else {
         // Where semi-sync is managed, a primary without such a record has not said yet who has everything.
         let score = if node.config.semi_sync.is_some() { Score::Never } else { REPLICA };
-        return Ok(Standing { score: Some(score), status, readable });
+        return Ok(attached(score, status));
     };
     let me = node.instance()?;
     let (score, place) = if sync.acks == 0 && !sync.has(&me) {
@@ -169,7 +175,7 @@ fn in_sync(node: &Node, record: Option<&Record>, primary: &str, status: String, 
     } else {
         (Score::Never, "not in sync yet")
     };
-    Ok(Standing { score: Some(score), status: format!("{status}, {place}"), readable })
+    Ok(attached(score, format!("{status}, {place}")))
 }
 
 /// The target of a planned move stays it, as long as it may be promoted at all.
@@ -197,7 +203,7 @@ fn judge_from(node: &Node, status: Option<&ReplicaStatus>, host: &str, port: u16
         status,
         source_host: host,
         source_port: port,
-        max_lag: node.config.max_lag,
+        max_lag: node.config.max_candidate_lag,
         lost_for: lost_for(node, connected),
     })
 }
@@ -285,7 +291,7 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
         return Ok(Standing::excluded(&why));
     }
     if let Some(why) = view.lacks_majority() {
-        return Ok(Standing { score: None, status: format!("waiting: {why}"), readable: false });
+        return Ok(Standing::waiting(None, format!("waiting: {why}")));
     }
     let unled = Unled { node, cluster, view, record: record.as_ref(), me };
     let others = unled.hear(session)?;
@@ -294,12 +300,12 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
     }
     if status.is_some() && matches!(own, Some(score) if score == REPLICA || score == TARGET) {
         // It was a good replica when its primary went: it stays a candidate.
-        return Ok(Standing { score: own, status: "replica, its primary is gone".into(), readable: false });
+        return Ok(Standing::waiting(own, "replica, its primary is gone".into()).with_readiness(readiness(node)));
     }
     let is_closed = |record: &Record| record.primary == cluster.node && record.state == State::Closed;
     if own == Some(PRIMARY) && record.as_ref().is_some_and(is_closed) {
         // A planned move is under way, or has failed: then it goes on, as it has everything.
-        return Ok(Standing { score: own, status: "the last primary, closed".into(), readable: false });
+        return Ok(Standing::waiting(own, "the last primary, closed".into()).with_readiness(readiness(node)));
     }
     Ok(unled.cold_start(&others))
 }
@@ -311,7 +317,7 @@ fn without_primary(node: &Node, session: &mut Session, cluster: &Cluster, view: 
 pub fn without_data(node: &Node) -> Result<Option<String>> {
     let lasting = node.lasting();
     if lasting.position()?.is_some() {
-        return Ok(Some("its server was not yet told what its new data hold".into()));
+        return Ok(Some("its server was not yet told what its data hold".into()));
     }
     if !lasting.is_placeholder() {
         return Ok(None);
@@ -395,12 +401,8 @@ impl Unled<'_> {
             patience: self.node.config.cold_start_timeout,
         });
         match verdict {
-            cold_start::Verdict::Offer(why) => {
-                Standing { score: Some(FIRST), status: format!("candidate: {why}"), readable: false }
-            }
-            cold_start::Verdict::Wait(why) => {
-                Standing { score: None, status: format!("waiting: {why}"), readable: false }
-            }
+            cold_start::Verdict::Offer(why) => Standing::waiting(Some(FIRST), format!("candidate: {why}")),
+            cold_start::Verdict::Wait(why) => Standing::waiting(None, format!("waiting: {why}")),
         }
     }
 

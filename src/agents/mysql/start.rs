@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use nix::unistd::{Group, User};
 
 use super::config::Provision;
-use super::lasting::CleanEnd;
+use super::lasting::{CleanEnd, Position};
 use super::node::Node;
 use super::review::review;
 use super::{closing, create, guard, provision, staging};
@@ -71,8 +71,7 @@ fn launch(node: &Node) -> Result<Session> {
     let ended = node.lasting().take_clean_end()?;
     // Its guard does not report a server that ends while it starts: this action does.
     let _starting = Turn::take(&node.starting_file(), node.deadline)?;
-    let mut args = node.layout.options();
-    args.extend(node.config.additional.iter().cloned());
+    let mut args = node.layout.options(&node.config.additional);
     args.extend(dialect.start_options(node.layout.semi_sync_plugins));
     if dialect.knows(Method::Clone) && matches!(node.config.provision, Provision::Auto | Provision::By(Method::Clone)) {
         args.push(CLONE_PLUGIN.into());
@@ -126,17 +125,23 @@ fn refuse_missing_plugin(node: &Node, session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-/// Tells the server what its data hold, if they came from another one; whether they did. Whoever looks at it first does so,
-/// since a start may be killed.
+/// Tells the server what its data hold, if it does not know that by itself; whether it did not. Whoever looks at it first
+/// does so, since a start may be killed.
 ///
 /// # Errors
 /// When the server does not take it.
 pub fn tell_position(node: &Node, session: &mut Session) -> Result<bool> {
     let Some(position) = node.lasting().position()? else { return Ok(false) };
-    log::info!("its data came from another node, up to {position}");
+    let Position { executed: position, instead_of } = position;
+    log::info!("its data hold {position}");
     let executed = session.state()?.executed;
     let wanted = executed.parse_like(&position).context("what its data hold")?;
-    if executed != wanted && executed.contains(&wanted) && !wanted.is_empty() {
+    let knows = match instead_of {
+        // It may have been ended in the midst of being told: then it knows less. Whatever else it has came later.
+        Some(all) => !executed.parse_like(&all).context("what its data held")?.contains(&executed),
+        None => executed != wanted && executed.contains(&wanted) && !wanted.is_empty(),
+    };
+    if knows {
         log::warn!("it knows already, and has more: nothing is told");
     } else {
         for statement in session.dialect().begin_with(&position) {

@@ -14,6 +14,10 @@ pub(crate) enum Tool {
     Crm,
     /// pcs.
     Pcs,
+    /// crmsh, to add an address for readers.
+    CrmReaders,
+    /// The same with pcs.
+    PcsReaders,
 }
 
 impl Tool {
@@ -21,6 +25,8 @@ impl Tool {
         match self {
             Tool::Crm => "<!-- lab: crm -->",
             Tool::Pcs => "<!-- lab: pcs -->",
+            Tool::CrmReaders => "<!-- lab: crm, readers -->",
+            Tool::PcsReaders => "<!-- lab: pcs, readers -->",
         }
     }
 }
@@ -59,6 +65,9 @@ mod tests {
     fn the_readme_has_the_commands() {
         for tool in [Tool::Crm, Tool::Pcs] {
             assert!(read_commands(tool).unwrap().contains("ocf:rustha:mysql"));
+        }
+        for tool in [Tool::CrmReaders, Tool::PcsReaders] {
+            assert!(read_commands(tool).unwrap().contains("readable ne 1"));
         }
     }
 }

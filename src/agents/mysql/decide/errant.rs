@@ -1,7 +1,7 @@
 //! What a joining server has that the primary has not: a replica with such transactions replicates happily (MySQL), or
 //! is refused only when it connects (MariaDB, error 1236), and in an election it would look like the most advanced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Record, State};
 use crate::gtid::{GtidSet, mariadb, mysql};
@@ -85,13 +85,28 @@ pub struct Seen {
     bases: BTreeSet<u32>,
     /// MariaDB: domains whose first transaction ever is there.
     firsts: BTreeSet<u32>,
+    /// MariaDB: the last transaction of the history before the first that is not of it, by domain.
+    common: BTreeMap<u32, mariadb::Gtid>,
+    /// MariaDB: domains in which something is not of the history.
+    parted: BTreeSet<u32>,
+    /// MariaDB: something of the history comes after that.
+    is_mixed: bool,
 }
 
 impl Seen {
     /// Notes a transaction.
     pub fn note(&mut self, name: &Name, history: &History) {
-        self.foreign += u64::from(history.lacks(name) && *name != Name::Tagged);
+        let is_foreign = history.lacks(name);
+        self.foreign += u64::from(is_foreign && *name != Name::Tagged);
         if let (Name::MariaDb(gtid), GtidSet::MariaDb(base)) = (name, &history.base) {
+            let is_parted = self.parted.contains(&gtid.domain);
+            if is_foreign {
+                self.parted.insert(gtid.domain);
+            } else if is_parted {
+                self.is_mixed = true;
+            } else {
+                self.common.insert(gtid.domain, *gtid);
+            }
             if base.last_in(gtid.domain) == Some(*gtid) {
                 self.bases.insert(gtid.domain);
             }
@@ -114,6 +129,35 @@ impl Seen {
 }
 
 impl History {
+    /// What a server with `executed` has of this history, and nothing else of; `None` where that cannot be told from its
+    /// binary logs.
+    pub fn common(&self, executed: &GtidSet, seen: &Seen) -> Option<GtidSet> {
+        match (executed, &self.base) {
+            (GtidSet::MySql(executed), GtidSet::MySql(base)) => {
+                Some(GtidSet::MySql(executed.minus(&self.extra(executed, base))))
+            }
+            (GtidSet::MariaDb(executed), GtidSet::MariaDb(_)) => {
+                let last = |domain: u32| match seen.parted.contains(&domain) {
+                    true => seen.common.get(&domain).copied(),
+                    false => executed.last_in(domain),
+                };
+                let lasts = executed.domains().map(last).collect::<Option<Vec<_>>>()?;
+                let text = lasts.iter().map(mariadb::Gtid::to_string).collect::<Vec<_>>().join(",");
+                mariadb::Position::parse(&text).ok().filter(|_| !seen.is_mixed).map(GtidSet::MariaDb)
+            }
+            _ => None,
+        }
+    }
+
+    /// MySQL: what a server has and this history has not.
+    fn extra(&self, executed: &mysql::Set, base: &mysql::Set) -> mysql::Set {
+        let extra = executed.minus(base);
+        match &self.writer {
+            Some(writer) => extra.without_source(&with_dashes(writer)),
+            None => extra,
+        }
+    }
+
     /// Whether all that a server with `executed` has and this history has not is among what was seen in its binary logs. On
     /// MariaDB, whose positions do not say where two histories part: only where the last common transaction is there.
     ///
@@ -122,11 +166,7 @@ impl History {
     pub fn is_all_seen(&self, executed: &GtidSet, seen: &Seen) -> Result<bool, String> {
         match (executed, &self.base) {
             (GtidSet::MySql(executed), GtidSet::MySql(base)) => {
-                let extra = executed.minus(base);
-                let extra = match &self.writer {
-                    Some(writer) => extra.without_source(&with_dashes(writer)),
-                    None => extra,
-                };
+                let extra = self.extra(executed, base);
                 // Tagged transactions are all kept, and not counted: a set of them cannot be told to be whole.
                 let text = extra.to_string();
                 let mut words = text.split(',').flat_map(|source| source.split(':').skip(1));
@@ -266,6 +306,31 @@ mod tests {
             history.is_all_seen(&executed, &seen).expect("one vendor")
         };
         assert!(is_whole(&[100, 101, 102, 103]) && !is_whole(&[102, 103]));
+    }
+
+    #[test]
+    fn objection_29_what_is_left_without_its_own_transactions_is_what_it_shares() {
+        let record = Record { uuid: Some("2".into()), base: "0-1-100".into(), ..open(1, "", "") };
+        let shares = |executed: &str, logged: &[(u32, u64)]| {
+            let executed = GtidSet::parse_mariadb(executed).expect("valid");
+            let history = History::of(&record, &executed).expect("readable");
+            let mut seen = Seen::default();
+            for (server, sequence) in logged.iter().copied() {
+                seen.note(&Name::MariaDb(mariadb::Gtid { domain: 0, server, sequence }), &history);
+            }
+            history.common(&executed, &seen).map(|set| set.to_string())
+        };
+        assert_eq!(shares("0-3-103", &[(1, 100), (2, 101), (3, 102), (3, 103)]), Some("0-2-101".into()));
+        assert_eq!(shares("0-3-103,5-2-9", &[(1, 100), (2, 102), (3, 103)]), Some("0-2-102,5-2-9".into()));
+        assert_eq!(shares("0-2-103", &[(1, 100), (3, 101), (2, 103)]), None, "mixed");
+        assert_eq!(shares("0-3-103", &[(3, 102), (3, 103)]), None, "where they part is not in the logs");
+
+        let record = Record { uuid: Some(B.into()), base: format!("{A}:1-100"), ..open(1, "", "") };
+        let c = "cccccccc-0000-0000-0000-000000000003";
+        let executed = GtidSet::parse_mysql(&format!("{A}:1-99:101,{B}:1-7,{c}:1-2")).expect("valid");
+        let history = History::of(&record, &executed).expect("readable");
+        let common = history.common(&executed, &Seen::default()).map(|set| set.to_string());
+        assert_eq!(common, Some(format!("{A}:1-99,{B}:1-7")));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! May this replica be promoted, and may clients read from it? From what its server says about its replication.
+//! May this replica be promoted? From what its server says about its replication.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub enum Verdict {
     Eligible {
         /// What people read in crm_mon.
         status: String,
-        /// Clients may read from it.
-        readable: bool,
+        /// It is connected to its source.
+        connected: bool,
     },
     /// It must not be promoted; why.
     Excluded(String),
@@ -70,11 +70,9 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
         return Verdict::Excluded(format!("more than {limit} s behind its source"));
     }
     match status.receiver {
-        Receiver::Running => {
-            Verdict::Eligible { status: format!("replica of {}", facts.source_host), readable: status.lag.is_some() }
-        }
+        Receiver::Running => Verdict::Eligible { status: format!("replica of {}", facts.source_host), connected: true },
         Receiver::Connecting | Receiver::Stopped => {
-            Verdict::Eligible { status: format!("replica, connecting to {}", facts.source_host), readable: false }
+            Verdict::Eligible { status: format!("replica, connecting to {}", facts.source_host), connected: false }
         }
     }
 }
@@ -146,8 +144,11 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_replicates_may_be_promoted_and_read_from() {
-        assert_eq!(judge(Some(&status()), None), Verdict::Eligible { status: "replica of db1".into(), readable: true });
+    fn a_replica_that_replicates_may_be_promoted() {
+        assert_eq!(
+            judge(Some(&status()), None),
+            Verdict::Eligible { status: "replica of db1".into(), connected: true }
+        );
     }
 
     #[test]
@@ -169,7 +170,7 @@ mod tests {
             excluded(&ReplicaStatus { receiver: Receiver::Stopped, receiver_error: error(1236), ..status() })
                 .contains("diverged")
         );
-        assert!(matches!(judge(Some(&connecting(2003)), None), Verdict::Eligible { readable: false, .. }));
+        assert!(matches!(judge(Some(&connecting(2003)), None), Verdict::Eligible { connected: false, .. }));
     }
 
     #[test]
@@ -184,9 +185,9 @@ mod tests {
     }
 
     #[test]
-    fn unknown_lag_is_not_readable_and_not_excluded() {
+    fn unknown_lag_does_not_exclude() {
         let unknown = ReplicaStatus { lag: None, ..status() };
-        assert!(matches!(judge(Some(&unknown), None), Verdict::Eligible { readable: false, .. }));
+        assert!(matches!(judge(Some(&unknown), None), Verdict::Eligible { connected: true, .. }));
     }
 
     #[test]

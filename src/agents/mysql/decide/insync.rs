@@ -37,7 +37,7 @@ pub struct Seen {
     pub waiting: bool,
     /// Writes have waited, or fewer than promised could acknowledge, for `semi_sync_degrade`.
     pub patience_is_over: bool,
-    /// Writes have waited for so long that something must be wrong, however patient one is.
+    /// Writes have waited for longer than those take who have what they wait for, and acknowledge.
     pub is_stalled: bool,
     /// For how many acknowledgements the server waits; 0: its semi-sync is off.
     pub server: u32,

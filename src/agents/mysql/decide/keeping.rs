@@ -27,6 +27,45 @@ pub struct Call {
     pub note: u64,
     /// The position that it notes.
     pub position: GtidSet,
+    /// What it had when it last told so; `None`: never told.
+    pub latest: Option<Latest>,
+}
+
+/// How much a primary had at a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latest {
+    /// The moment, by the primary's clock, in milliseconds: only compared.
+    pub at: u64,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// How much a server of one history has, in a few bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// MySQL: so many transactions. The set may be long.
+    Count(u64),
+    /// MariaDB: up to this position.
+    Position(GtidSet),
+}
+
+impl Amount {
+    /// That of a server that has committed this.
+    pub fn of(executed: &GtidSet) -> Self {
+        match executed {
+            GtidSet::MySql(_) => Self::Count(executed.count()),
+            GtidSet::MariaDb(_) => Self::Position(executed.clone()),
+        }
+    }
+
+    /// Whether a server of the same history has as much. Where replicas commit in another order than their source
+    /// (`replica_preserve_commit_order=OFF`), what a single slow transaction changes may be missing yet.
+    pub fn is_in(&self, executed: &GtidSet) -> bool {
+        match self {
+            Self::Count(count) => executed.count() >= *count,
+            Self::Position(position) => executed.contains(position),
+        }
+    }
 }
 
 /// What a replica tells the primary.
@@ -65,11 +104,18 @@ impl Said {
         let broken = || format!("'{text}' is not what an instance tells");
         let number = |word: &str| word.parse::<u64>().map_err(|_| broken());
         match words.as_slice() {
-            ["primary", epoch, note, set, position] => Ok(Self::Primary(Call {
+            ["primary", epoch, note, set, at, amount, position] => Ok(Self::Primary(Call {
                 epoch: number(epoch)?,
                 note: number(note)?,
                 set: parse_set(set).ok_or_else(broken)?,
                 position: parse_gtids(vendor, position)?,
+                latest: match (number(at)?, vendor) {
+                    (0, _) => None,
+                    (at, Vendor::MySql) => Some(Latest { at, amount: Amount::Count(number(amount)?) }),
+                    (at, Vendor::MariaDb) => {
+                        Some(Latest { at, amount: Amount::Position(parse_gtids(vendor, amount)?) })
+                    }
+                },
             })),
             ["replica", epoch, life, receiver, noted, server_id] => Ok(Self::Replica(Answer {
                 epoch: number(epoch)?,
@@ -101,7 +147,14 @@ impl fmt::Display for Said {
         match self {
             Self::Primary(call) => {
                 let set: Vec<String> = call.set.iter().map(Instance::to_string).collect();
-                write!(formatter, "primary {} {} {} {}", call.epoch, call.note, set.join(","), call.position)
+                let Call { epoch, note, position, latest, .. } = call;
+                let at = latest.as_ref().map_or(0, |latest| latest.at);
+                let amount = match latest.as_ref().map(|latest| &latest.amount) {
+                    None => String::new(),
+                    Some(Amount::Count(count)) => count.to_string(),
+                    Some(Amount::Position(position)) => position.to_string(),
+                };
+                write!(formatter, "primary {epoch} {note} {} {at} {amount} {position}", set.join(","))
             }
             Self::Replica(answer) => {
                 let receiver = match answer.receiver {
@@ -137,22 +190,43 @@ mod tests {
 
     fn call(note: u64, position: &str) -> Call {
         let position = parse_gtids(Vendor::MariaDb, position).expect("valid");
-        Call { epoch: 4, set: instances("db2 db3:b7"), note, position }
+        let latest = Some(Latest { at: 17, amount: Amount::of(&position) });
+        Call { epoch: 4, set: instances("db2 db3:b7"), note, position, latest }
     }
 
     #[test]
     fn what_is_told_is_read_as_it_was_told() {
         let answer = Answer { epoch: 4, life: "a1".into(), receiver: Receiver::On, noted: 8, server_id: 3 };
-        for said in [Said::Primary(call(9, "0-1-7")), Said::Primary(call(9, "")), Said::Replica(answer)] {
+        let silent = Call { latest: None, ..call(9, "0-1-7") };
+        let calls = [call(9, "0-1-7"), call(9, ""), silent.clone()].map(Said::Primary);
+        for said in calls.into_iter().chain([Said::Replica(answer)]) {
             assert_eq!(Said::parse(Vendor::MariaDb, &said.to_string()), Ok(said));
         }
+        let set = parse_gtids(Vendor::MySql, "aaaaaaaa-0000-0000-0000-000000000001:1-5:7").expect("valid");
+        let latest = Some(Latest { at: 17, amount: Amount::of(&set) });
+        let said = Said::Primary(Call { position: set, latest, ..silent });
+        assert_eq!(Said::parse(Vendor::MySql, &said.to_string()), Ok(said));
     }
 
     #[test]
     fn anything_else_is_an_error() {
-        for broken in ["", "primary 4", "primary x 1  0-1-7", "replica 4 a1 on 8 x", "somebody 4 a1 on 8 3"] {
+        for broken in [
+            "",
+            "primary 4",
+            "primary x 1  1 0-1-7 0-1-7",
+            "primary 4 1  1 x 0-1-7",
+            "replica 4 a1 on 8 x",
+            "somebody 4 a1 on 8 3",
+        ] {
             assert!(Said::parse(Vendor::MariaDb, broken).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn a_domain_that_is_ahead_does_not_make_up_for_one_that_is_behind() {
+        let position = |text| parse_gtids(Vendor::MariaDb, text).expect("valid");
+        let amount = Amount::of(&position("0-1-100,1-1-100"));
+        assert!(amount.is_in(&position("0-1-100,1-1-101")) && !amount.is_in(&position("0-1-50,1-1-200")));
     }
 
     #[test]

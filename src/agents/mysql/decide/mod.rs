@@ -3,6 +3,7 @@
 pub mod cold_start;
 pub mod election;
 pub mod errant;
+pub mod freshness;
 pub mod health;
 pub mod insync;
 pub mod keeping;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::super::config::SemiSync;
 use super::super::decide::insync::{Keeper, Peer, Seen, Step};
-use super::super::decide::keeping::{Call, Receiver, Said};
+use super::super::decide::keeping::{Amount, Call, Latest, Receiver, Said};
 use super::super::decide::record::{InSync, Record, State, names};
 use super::super::node::Node;
 use super::super::publish::{Standing, publish};
@@ -23,9 +23,9 @@ use crate::server::semisync;
 /// second.
 const EARLY: Duration = Duration::from_secs(3);
 
-/// Where writes wait for ever rather than go on alone: how long they wait until it is looked whether anybody waits for
-/// them.
-const STALLED: Duration = Duration::from_secs(10);
+/// How long writes wait until it is looked whether anybody will acknowledge them: replicas that have what they wait for, and
+/// acknowledge, do so within milliseconds.
+const STALLED: Duration = Duration::from_secs(3);
 
 /// How long the record that was read last is believed; nobody but this node writes it.
 const RECORD: Duration = Duration::from_secs(10);
@@ -45,7 +45,9 @@ pub struct Memory {
     record: Option<(Record, Instant)>,
     keeper: Option<Keeper>,
     note: Option<(u64, GtidSet)>,
-    told: String,
+    /// What was last told of how much there is, and when.
+    latest: Option<(Latest, Instant)>,
+    told: Option<Call>,
     missing_since: BTreeMap<String, Instant>,
     server_ids: BTreeMap<String, u64>,
     waiting: Option<Since>,
@@ -97,6 +99,11 @@ pub fn turn(node: &Node, memory: &mut Memory) -> Result<Duration> {
         record = work.write(&record, Some(InSync::default()))?;
     }
     let kept = work.keep(&mut record, wanted);
+    if kept.is_err()
+        && let Err(error) = work.tell_readers(record.epoch)
+    {
+        log::debug!("{error:#}");
+    }
     let trouble = kept.as_ref().err().map(|error| format!("{error:#}")).filter(|_| memory.is_waiting());
     write_state(node, record.sync.as_ref(), record.risk.as_deref(), trouble.as_deref());
     kept
@@ -172,11 +179,12 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Semi-sync is not managed (any more): nothing is promised, then nothing is waited for.
-    fn end_promise(&mut self, record: Record) -> Result<Duration> {
+    fn end_promise(&mut self, mut record: Record) -> Result<Duration> {
         if record.sync.is_some() {
-            self.write(&record, None)?;
+            record = self.write(&record, None)?;
             semisync::source_off(self.session)?;
         }
+        self.tell(&record)?;
         Ok(CALM)
     }
 
@@ -275,7 +283,7 @@ impl Work<'_> {
         };
         let waited = memory.waiting.as_ref().map(|since| since.moment.elapsed());
         seen.waiting = waited.is_some_and(|waited| waited >= BUSY);
-        seen.is_stalled = waited.is_some_and(|waited| waited >= wanted.degrade.unwrap_or(STALLED));
+        seen.is_stalled = waited.is_some_and(|waited| waited >= STALLED);
         let able = sync.all().filter(|one| {
             seen.peers.get(&one.node).is_some_and(|peer| peer.life == one.life && peer.connected && peer.acknowledges)
         });
@@ -345,13 +353,38 @@ impl Work<'_> {
 
     fn tell(&mut self, record: &Record) -> Result<()> {
         let set = record.sync.iter().flat_map(InSync::all).cloned().collect();
-        let nothing = self.session.state()?.executed.parse_like("")?;
+        let executed = self.session.state()?.executed;
+        let nothing = executed.parse_like("")?;
         let (note, position) = self.memory.note.clone().unwrap_or((0, nothing));
-        let said = Said::Primary(Call { epoch: record.epoch, set, note, position });
-        let text = said.to_string();
-        if text != self.memory.told {
-            say(self.node, self.cluster, &said)?;
-            self.memory.told = text;
+        let latest = self.latest(&executed);
+        self.say(Call { epoch: record.epoch, set, note, position, latest })
+    }
+
+    /// Tells how much there is also while the set cannot be kept: those who read from replicas have nothing to do with that.
+    fn tell_readers(&mut self, epoch: u64) -> Result<()> {
+        let Some(told) = self.memory.told.clone().filter(|told| told.epoch == epoch) else { return Ok(()) };
+        let executed = self.session.state()?.executed;
+        let latest = self.latest(&executed);
+        self.say(Call { latest, ..told })
+    }
+
+    /// What was told last of how much there is, or what is there now, if that is old.
+    fn latest(&mut self, executed: &GtidSet) -> Option<Latest> {
+        let period = self.node.config.telling_period()?;
+        match &self.memory.latest {
+            Some((latest, told)) if told.elapsed() < period => Some(latest.clone()),
+            _ => {
+                let latest = Latest { at: clock(), amount: Amount::of(executed) };
+                self.memory.latest = Some((latest.clone(), Instant::now()));
+                Some(latest)
+            }
+        }
+    }
+
+    fn say(&mut self, call: Call) -> Result<()> {
+        if self.memory.told.as_ref() != Some(&call) {
+            say(self.node, self.cluster, &Said::Primary(call.clone()))?;
+            self.memory.told = Some(call);
         }
         Ok(())
     }
@@ -360,12 +393,18 @@ impl Work<'_> {
 /// Where the numbers of notes begin: an earlier guard of the same promotion may have used others, and nobody's answer to
 /// those may be taken for an answer to these.
 fn first_note(seen: &Seen) -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let answered = seen.peers.values().map(|peer| peer.noted).max().unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or_default().max(answered)
+    clock().max(answered)
 }
 
-fn resolve(host: &str) -> Vec<IpAddr> {
+/// The time of day, in milliseconds.
+fn clock() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or_default()
+}
+
+/// The addresses of a host; none if it is not known.
+pub fn resolve(host: &str) -> Vec<IpAddr> {
     let found = (host, 0).to_socket_addrs();
     found.map(|addresses| addresses.map(|address| address.ip()).collect()).unwrap_or_default()
 }

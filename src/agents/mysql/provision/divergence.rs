@@ -68,20 +68,48 @@ pub fn save(
     }
 }
 
-fn write(node: &Node, record: &Record, need: &Need, permission: &Permission, executed: &GtidSet) -> Result<String> {
-    let mut session = node.session()?;
-    let history = History::of(record, executed).map_err(OcfError::generic)?;
-    let query = session.dialect().binlog_index();
-    let index = session.value("where the binary logs are", query)?.context("the server has no binary log")?;
-    let logs = read_index(&node.layout.datadir, Path::new(&index))?;
-    let mut seen = Seen::default();
-    for log in &logs {
-        events::copy(&mut open(log)?, &mut std::io::sink(), &mut Copied::default(), |name| {
-            seen.note(name, &history);
-            false
-        })
-        .with_context(|| format!("cannot read {}", log.display()))?;
+/// What the data of this instance hold without what only they have, if that changed nothing: statements that look after tables
+/// or the server, such as ANALYZE TABLE (objection 29). `None` where it did, or where it cannot be told.
+///
+/// # Errors
+/// When its binary logs cannot be read.
+pub fn harmless(node: &Node, record: &Record, executed: &GtidSet) -> Result<Option<GtidSet>> {
+    let Logs { history, seen, own, .. } = Logs::read(node, record, executed)?;
+    let is_whole = history.is_all_seen(executed, &seen).map_err(OcfError::generic)?;
+    let is_harmless = is_whole && own.transactions > 0 && own.changes == 0;
+    Ok(history.common(executed, &seen).filter(|_| is_harmless))
+}
+
+/// The binary logs of this instance, and what is in them.
+struct Logs {
+    paths: Vec<PathBuf>,
+    history: History,
+    seen: Seen,
+    /// What is not of the history.
+    own: Copied,
+}
+
+impl Logs {
+    fn read(node: &Node, record: &Record, executed: &GtidSet) -> Result<Self> {
+        let mut session = node.session()?;
+        let history = History::of(record, executed).map_err(OcfError::generic)?;
+        let query = session.dialect().binlog_index();
+        let index = session.value("where the binary logs are", query)?.context("the server has no binary log")?;
+        let paths = read_index(&node.layout.datadir, Path::new(&index))?;
+        let (mut seen, mut own) = (Seen::default(), Copied::default());
+        for path in &paths {
+            events::copy(&mut open(path)?, &mut std::io::sink(), &mut own, |name| {
+                seen.note(name, &history);
+                history.lacks(name)
+            })
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        }
+        Ok(Self { paths, history, seen, own })
     }
+}
+
+fn write(node: &Node, record: &Record, need: &Need, permission: &Permission, executed: &GtidSet) -> Result<String> {
+    let Logs { paths: logs, history, seen, .. } = Logs::read(node, record, executed)?;
     // Whether the logs go back to where the histories part.
     let is_whole =
         !matches!(need, Need::Strange(_)) && history.is_all_seen(executed, &seen).map_err(OcfError::generic)?;

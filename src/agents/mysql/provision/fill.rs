@@ -277,7 +277,7 @@ impl Filling<'_> {
             log: place("rustha.err"),
             ..self.node.layout.clone()
         };
-        let mut args = files.options();
+        let mut args = files.options(&self.node.config.additional);
         args.extend(self.dialect.filling_options(self.attempt.method).into_iter().map(String::from));
         let file = fs::OpenOptions::new().create(true).append(true).open(&files.log);
         let file = file.with_context(|| format!("cannot write {}", files.log.display()))?;

@@ -16,15 +16,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::config::Provision;
+use super::config::{Provision, Rejoin};
 use super::decide::errant::find_errant;
 use super::decide::health;
 use super::decide::record::{Record, State};
 use super::decide::rejoin::{Facts, Need, Verdict, Word, decide, order_donors};
-use super::guard;
 use super::node::Node;
 use super::publish::{REPLICA, TARGET};
+use super::{guard, replicate, review};
 use crate::deadline::Deadline;
+use crate::gtid::GtidSet;
 use crate::guard::turn::{self, Turn};
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::OcfError;
@@ -48,6 +49,10 @@ const LOOK: Duration = Duration::from_secs(20);
 
 /// How soon it is decided anew about one that stays out, or waits for another one.
 const SOON: Duration = Duration::from_secs(6);
+
+/// What it may take to let a server end being a replica, and to note what its data are to be taken for. It holds the turn
+/// of a guard for as long, for which actions wait for a while.
+const TELLING: Duration = Duration::from_secs(8);
 
 /// What it may take to save what only this instance has.
 const SAVING: Duration = Duration::from_secs(3600);
@@ -75,7 +80,7 @@ pub fn watch(call: &Invocation, daemon: Daemon) -> Result<Option<Replaced>> {
         // What an earlier guard wanted nobody waits for any more.
         donor::fall_silent(&node, Deadline::after(LOOK));
     }
-    let mut saved = None;
+    let mut known = Known::default();
     let (mut seen, mut next, mut tidied) = (0, Instant::now(), Instant::now());
     while daemon.is_alive() {
         std::thread::sleep(EVERY);
@@ -100,7 +105,7 @@ pub fn watch(call: &Invocation, daemon: Daemon) -> Result<Option<Replaced>> {
             }
             continue;
         };
-        match provide(&mut node, daemon, &need, &mut saved) {
+        match provide(&mut node, daemon, &need, &mut known) {
             Ok(replaced @ Some(_)) => return Ok(replaced),
             Ok(None) => next = Instant::now() + SOON,
             Err(error) => {
@@ -118,6 +123,15 @@ pub fn watch(call: &Invocation, daemon: Daemon) -> Result<Option<Replaced>> {
         donor::fall_silent(&node, Deadline::after(LOOK));
     }
     Ok(None)
+}
+
+/// What was found out about what only this instance has, and is not to be found out again.
+#[derive(Default)]
+struct Known {
+    /// Where it was saved.
+    saving: Option<divergence::Saving>,
+    /// With these transactions, after this promotion, it was found to change something.
+    harmful: Option<(GtidSet, u64)>,
 }
 
 /// What this instance lacks, if it cannot replicate as it is.
@@ -192,16 +206,20 @@ fn find_source(cluster: &Cluster, node: &Node) -> Result<Option<Source>> {
 }
 
 /// Provides this instance with data, if that is what is decided; `None` if it is not, or not yet.
-fn provide(
-    node: &mut Node,
-    daemon: Daemon,
-    need: &Need,
-    saved: &mut Option<divergence::Saving>,
-) -> Result<Option<Replaced>> {
+fn provide(node: &mut Node, daemon: Daemon, need: &Need, known: &mut Known) -> Result<Option<Replaced>> {
     let Some(cluster) = node.cluster.clone() else { return Ok(None) };
     let Some(source) = find_source(&cluster, node)? else { return Ok(None) };
     let order = Order::read(node);
-    match decide_now(node, &cluster, &source, need, order.is_some())? {
+    let is_ordered = order.is_some();
+    let discards = order.as_ref().is_some_and(|order| order.discards_unsaved);
+    let permission = Permission { is_ordered, discards };
+    if may_keep_data(node, &source.record, need, order.as_ref()) {
+        match keep_data(node, daemon, &source.record, need, &permission, known)? {
+            Keeping::Kept | Keeping::Later => return Ok(None),
+            Keeping::Changed => {}
+        }
+    }
+    match decide_now(node, &cluster, &source, need, is_ordered)? {
         Verdict::Provision => {}
         Verdict::Wait(why) | Verdict::StayOut(why) => {
             progress::say(node, &format!("excluded: {why}"));
@@ -209,7 +227,6 @@ fn provide(
         }
     }
     log::warn!("to be provisioned with the data of another node: {need}");
-    let is_ordered = order.is_some();
     let order = order.unwrap_or_default();
     // What may be refused is so before anything is done.
     let methods = choose_methods(node, order.method)?;
@@ -223,19 +240,13 @@ fn provide(
     }
     if need.is_divergence() {
         node.renew(SAVING);
-        divergence::save(
-            node,
-            &source.record,
-            need,
-            &Permission { is_ordered, discards: order.discards_unsaved },
-            saved,
-        )?;
+        divergence::save(node, &source.record, need, &permission, &mut known.saving)?;
     }
     let mut failures = Vec::new();
     for method in methods {
         for donor in &donors {
             node.renew(LOOK);
-            let file = saved.as_ref().filter(|_| need.is_divergence()).map(|saved| saved.file.as_str());
+            let file = known.saving.as_ref().filter(|_| need.is_divergence()).map(|saved| saved.file.as_str());
             let attempt = fill::Attempt { donor, method, source: node.source_at(donor, &source.view), saved: file };
             match fill::fill(node, &cluster, &source.record, &attempt) {
                 Ok(()) => {
@@ -256,6 +267,78 @@ fn provide(
         }
     }
     bail!("{}", failures.join("; "))
+}
+
+/// Whether it comes into question that this instance keeps its data although it has transactions of its own.
+fn may_keep_data(node: &Node, record: &Record, need: &Need, order: Option<&Order>) -> bool {
+    let is_wanted = match order {
+        Some(order) => !order.is_for_new_data,
+        None => node.config.rejoin == Rejoin::Auto && record.risk.is_none(),
+    };
+    is_wanted && matches!(need, Need::Diverged(_))
+}
+
+/// What became of an instance whose own transactions may have changed nothing.
+enum Keeping {
+    /// It keeps its data.
+    Kept,
+    /// They changed something, or it cannot be told.
+    Changed,
+    /// It is still applying something, or the cluster is not what it was: later.
+    Later,
+}
+
+/// An instance that has nothing of its own but statements that change nothing keeps its data (objection 29): what it has is
+/// saved like any other, and its server is told that it has it not.
+fn keep_data(
+    node: &mut Node,
+    daemon: Daemon,
+    record: &Record,
+    need: &Need,
+    permission: &Permission,
+    known: &mut Known,
+) -> Result<Keeping> {
+    let executed = node.quick_session()?.state()?.executed;
+    let now = Some((executed.clone(), record.epoch));
+    if known.harmful == now {
+        return Ok(Keeping::Changed);
+    }
+    node.renew(SAVING);
+    let common = match divergence::harmless(node, record, &executed) {
+        Ok(Some(common)) => common,
+        Ok(None) => {
+            known.harmful = now;
+            return Ok(Keeping::Changed);
+        }
+        Err(error) => {
+            log::debug!("{error:#}");
+            return Ok(Keeping::Changed);
+        }
+    };
+    divergence::save(node, record, need, permission, &mut known.saving)?;
+    node.renew(TELLING);
+    let _turn = node.await_turn(node.deadline)?;
+    let is_led_as_before = node.record()?.is_some_and(|now| now.epoch == record.epoch && now.state == State::Open);
+    if !is_led_as_before || node.daemon() != Some(daemon) || node.is_marked(daemon) {
+        return Ok(Keeping::Later);
+    }
+    let mut session = node.session()?;
+    guard::say_good_bye(node, &mut session)?;
+    if review::place(node, &record.primary)?.is_some() {
+        // As long as the primary counts on it, what it has received is not given up.
+        return Ok(Keeping::Later);
+    }
+    replicate::detach(&mut session, node.deadline)?;
+    if session.state()?.executed != executed {
+        // Nothing more comes: the next look finds what it has.
+        return Ok(Keeping::Later);
+    }
+    log::warn!("what only this node has changes nothing: its data stay, and are taken for {common}");
+    node.begin_new_life()?;
+    // From here on it takes no part in anything before its server was told: whoever looks at it first does so.
+    node.lasting().note_position_instead(&common.to_string(), &executed.to_string())?;
+    guard::leave_review(node);
+    Ok(Keeping::Kept)
 }
 
 /// What somebody has allowed.

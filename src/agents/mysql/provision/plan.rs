@@ -10,7 +10,7 @@ use super::super::decide::record::State;
 use super::super::decide::rejoin::Verdict;
 use super::super::node::Node;
 use super::super::publish::status_attribute;
-use super::{Order, choose_methods, decide_now, find_need, find_source, progress};
+use super::{Need, Order, choose_methods, decide_now, divergence, find_need, find_source, may_keep_data, progress};
 use crate::ocf::env::Invocation;
 use crate::server::dialect::Dialect;
 use crate::server::{layout, tools};
@@ -31,6 +31,8 @@ pub struct Plan {
     pub need: Option<String>,
     /// Whether it has transactions that are saved before its data are replaced.
     pub saves: bool,
+    /// Whether those change nothing, so that its data stay.
+    pub keeps_data: bool,
     /// From whom it would get data, in this order.
     pub donors: Vec<String>,
     /// How, in this order.
@@ -59,8 +61,16 @@ pub fn plan(call: &Invocation, order: &Order) -> Result<Plan> {
     };
     let donors = source.choose(order.donor.as_deref())?;
     let methods = choose_methods(&node, order.method)?;
+    let may_keep =
+        |order: Option<&Order>| need.as_ref().is_some_and(|need| may_keep_data(&node, &source.record, need, order));
+    // Where its binary logs cannot be read, it is treated as one that has changed something.
+    let is_harmless = may_keep(Some(order)) && {
+        let executed = node.quick_session()?.state()?.executed;
+        divergence::harmless(&node, &source.record, &executed).is_ok_and(|common| common.is_some())
+    };
     let by_itself = match &need {
         None => "it replicates".to_string(),
+        Some(_) if is_harmless && may_keep(None) => "its data stay".to_string(),
         Some(need) => match decide_now(&node, &cluster, &source, need, false)? {
             Verdict::Provision => "its data are replaced".to_string(),
             Verdict::Wait(why) | Verdict::StayOut(why) => format!("it stays out: {why}"),
@@ -70,7 +80,8 @@ pub fn plan(call: &Invocation, order: &Order) -> Result<Plan> {
         resource: node.resource.clone(),
         node: cluster.node,
         status,
-        saves: need.as_ref().is_some_and(super::Need::is_divergence),
+        saves: need.as_ref().is_some_and(Need::is_divergence),
+        keeps_data: is_harmless,
         need: need.map(|need| need.to_string()),
         donors,
         methods: methods.into_iter().map(|method| method.name().to_string()).collect(),
@@ -120,7 +131,7 @@ pub struct Saved {
 pub fn divergences(call: &Invocation) -> Result<(Option<String>, Vec<Saved>)> {
     let node = Node::gather(call, ASKING)?;
     let now = match find_need(&node) {
-        Ok(need) => need.filter(super::Need::is_divergence).map(|need| need.to_string()),
+        Ok(need) => need.filter(Need::is_divergence).map(|need| need.to_string()),
         Err(error) => Some(format!("what it has is not known: {error:#}")),
     };
     let dir = &node.config.divergence_dir;
@@ -153,8 +164,21 @@ fn count_changes(text: &str) -> (Vec<(String, u64)>, Vec<String>) {
             *rows.entry(change.trim().to_string()).or_insert(0) += 1;
         }
     }
-    let words =
-        ["CREATE ", "ALTER ", "DROP ", "INSERT ", "UPDATE ", "DELETE ", "TRUNCATE ", "GRANT ", "REVOKE ", "REPLACE "];
+    let words = [
+        "CREATE ",
+        "ALTER ",
+        "DROP ",
+        "INSERT ",
+        "UPDATE ",
+        "DELETE ",
+        "TRUNCATE ",
+        "GRANT ",
+        "REVOKE ",
+        "REPLACE ",
+        "ANALYZE ",
+        "OPTIMIZE ",
+        "FLUSH ",
+    ];
     let is_statement = |line: &&str| words.iter().any(|word| line.to_ascii_uppercase().starts_with(word));
     let statements = text.lines().filter(is_statement).map(|line| line.chars().take(200).collect());
     (rows.into_iter().collect(), statements.collect())

@@ -104,6 +104,16 @@ impl Bed {
         self.wait_healthy(Duration::from_secs(90)).context("after the README's pcs commands")
     }
 
+    /// Runs the README's crm commands for an address for readers.
+    pub fn add_readers(&self) -> Result<()> {
+        run_commands(&self.lab, &read_commands(Tool::CrmReaders)?)
+    }
+
+    /// The same with pcs.
+    pub fn add_readers_by_pcs(&self) -> Result<()> {
+        run_commands(&self.lab, &read_commands(Tool::PcsReaders)?)
+    }
+
     /// Starts a client that writes through the service address, its timeline going to the standard output.
     /// Returns once a write was acknowledged.
     pub fn ledger(&self) -> Result<Ledger> {
@@ -243,7 +253,7 @@ impl Bed {
             let mut whole = Vec::new();
             for (node, role) in self.instances()? {
                 let status = self.attribute(&node, &format!("{RESOURCE}-status"))?.unwrap_or_default();
-                let is_whole = role == Role::Promoted || status.ends_with(", in sync");
+                let is_whole = role == Role::Promoted || status.contains(", in sync");
                 ensure!(is_whole, "{node}: {status}");
                 whole.push(node);
             }
