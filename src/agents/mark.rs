@@ -98,7 +98,7 @@ impl Mark {
     }
 
     fn write(&self, content: String) -> Result<()> {
-        let draft = self.0.with_extension("draft");
+        let draft = self.0.with_added_extension("draft");
         let write = || -> std::io::Result<()> {
             if let Some(dir) = self.0.parent() {
                 fs::create_dir_all(dir)?;

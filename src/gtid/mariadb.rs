@@ -80,6 +80,26 @@ impl Position {
         self.domains.keys().copied()
     }
 
+    /// A `gtid_binlog_state` for a server that has this position: of `state`, that of a server of the same history, which names
+    /// each server that ever wrote in a domain, it keeps what is not later; the position comes last, as the latest. With the
+    /// position alone a server would call a replica diverged whose last transaction is of a server that it does not know.
+    ///
+    /// # Errors
+    /// A state that cannot be read.
+    pub fn with_earlier(&self, state: &str) -> Result<String, GtidError> {
+        let entries = state.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let mut earlier = Vec::new();
+        for entry in entries {
+            let gtid = parse_gtid(entry)?;
+            let is_earlier = |last: Gtid| gtid.sequence < last.sequence && gtid.server != last.server;
+            if self.last_in(gtid.domain).is_some_and(is_earlier) {
+                earlier.push(gtid.to_string());
+            }
+        }
+        earlier.extend(self.domains.values().map(Gtid::to_string));
+        Ok(earlier.join(","))
+    }
+
     /// The sum of the numbers, `u64::MAX` if it is more: at most that many transactions, and fewer where a
     /// domain has gaps, which a position does not show.
     pub fn count(&self) -> u64 {
@@ -319,6 +339,15 @@ mod tests {
         let diverged = only("0-1-9", "0-2-9");
         assert!(diverged.is_divergence());
         assert_eq!((diverged.after(), diverged.count()), (8, 1));
+    }
+
+    #[test]
+    fn a_state_keeps_the_earlier_servers_and_nothing_later() {
+        let at = position("0-2-150,1-1-7");
+        let state = "0-1-100,0-3-160,0-2-180,1-1-9,1-4-3,2-1-5";
+        assert_eq!(at.with_earlier(state).unwrap(), "0-1-100,1-4-3,0-2-150,1-1-7");
+        assert_eq!(at.with_earlier("").unwrap(), "0-2-150,1-1-7");
+        assert!(at.with_earlier("0-1").is_err());
     }
 
     #[test]

@@ -384,10 +384,10 @@ pub fn quote(text: &str) -> String {
 /// Whether a statement of the binary log is one of those that look after tables or the server, and change no row. (ANALYZE of
 /// a statement runs it, on MariaDB; REPAIR may lose rows.) Up to four characters may follow that are none of it: a checksum.
 pub fn changes_nothing(statement: &str) -> bool {
-    let upper = statement.to_ascii_uppercase();
-    if ["BEGIN", "COMMIT"].iter().any(|word| upper.strip_prefix(word).is_some_and(|rest| rest.chars().count() <= 4)) {
+    if is_begin(statement) || is_only("COMMIT", statement) {
         return true;
     }
+    let upper = statement.to_ascii_uppercase();
     let mut words = upper.split_whitespace();
     match words.next() {
         Some("FLUSH") => true,
@@ -397,6 +397,17 @@ pub fn changes_nothing(statement: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a statement of the binary log begins a transaction, and nothing else.
+pub fn is_begin(statement: &str) -> bool {
+    is_only("BEGIN", statement)
+}
+
+fn is_only(word: &str, statement: &str) -> bool {
+    let rest =
+        statement.get(..word.len()).filter(|begin| begin.eq_ignore_ascii_case(word)).map(|_| &statement[word.len()..]);
+    rest.is_some_and(|rest| rest.chars().count() <= 4)
 }
 
 /// The statements of a text in which semicolons separate them; not those within quotes.

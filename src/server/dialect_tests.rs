@@ -43,7 +43,7 @@ fn everything(dialect: Dialect) -> String {
     all.extend(dialect.start_options(None));
     all.extend([dialect.start_receiver(), dialect.show_replicas().to_string(), dialect.semi_sync()]);
     all.push(dialect.flushed().to_string());
-    all.extend(dialect.begin_with("0-1-5"));
+    all.extend(dialect.begin_with("0-1-5", None));
     all.extend(dialect.filling_options(Method::Logical).into_iter().map(String::from));
     all.extend(dialect.send_data(Method::Logical, "/s", "/d", "/l", "/t").into_iter().flat_map(|tool| tool.args));
     all.join("\n")

@@ -6,7 +6,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::dialect::changes_nothing;
+use super::dialect::{changes_nothing, is_begin};
 use crate::gtid::{GtidSet, mariadb, mysql};
 
 /// The first bytes of every binary log.
@@ -96,6 +96,8 @@ pub fn copy(
     }
     let mut format: Option<Vec<u8>> = None;
     let mut is_copying = false;
+    // A transaction of which not all is there may be of any kind.
+    let mut is_open = false;
     while let Some(header) = read_header(input)? {
         let length = u32::from_le_bytes([header[9], header[10], header[11], header[12]]);
         let length = usize::try_from(length).map_err(io::Error::other)?;
@@ -131,6 +133,8 @@ pub fn copy(
             continue;
         }
         if begins {
+            copied.changes += u64::from(is_open);
+            is_open = false;
             is_copying = name_of(kind, &event).is_none_or(|name| is_wanted(&name));
             copied.transactions += u64::from(is_copying);
         }
@@ -145,12 +149,15 @@ pub fn copy(
             copied.bytes += u64::try_from(bytes.len()).unwrap_or_default();
         }
         copied.events += 1;
-        let changes_nothing = match kind {
-            kind::QUERY => statement_of(&event).is_some_and(|statement| changes_nothing(&statement)),
-            _ => begins || kind == kind::COMMIT,
+        let statement = if kind == kind::QUERY { statement_of(&event) } else { None };
+        let changes_nothing = match &statement {
+            Some(statement) => changes_nothing(statement),
+            None => begins || kind == kind::COMMIT,
         };
         copied.changes += u64::from(!changes_nothing);
+        is_open = begins || (is_open && kind != kind::COMMIT && statement.is_none_or(|statement| is_begin(&statement)));
     }
+    copied.changes += u64::from(is_open);
     Ok(())
 }
 
@@ -161,6 +168,48 @@ fn statement_of(event: &[u8]) -> Option<String> {
     let variables = usize::from(u16::from_le_bytes([fixed[11], fixed[12]]));
     let statement = event.get(HEADER + 13 + variables + usize::from(fixed[8]) + 1..)?;
     Some(String::from_utf8_lossy(statement).into_owned())
+}
+
+/// MariaDB: the state of the server when it began this binary log: the last transactions of each domain. Empty where the log
+/// does not say so before its first transaction.
+///
+/// # Errors
+/// When the file cannot be read, or is no binary log.
+pub fn begins_after(input: &mut impl Read) -> io::Result<Vec<mariadb::Gtid>> {
+    let mut magic = [0; 4];
+    input.read_exact(&mut magic)?;
+    if magic != MAGIC {
+        return Err(io::Error::other("it is encrypted, or no binary log"));
+    }
+    while let Some(header) = read_header(input)? {
+        let length = u32::from_le_bytes([header[9], header[10], header[11], header[12]]);
+        let rest = usize::try_from(length).map_err(io::Error::other)?.checked_sub(HEADER);
+        let mut body = Vec::new();
+        input.by_ref().take(rest.unwrap_or_default() as u64).read_to_end(&mut body)?;
+        match header[4] {
+            kind::FORMAT => {}
+            kind::MARIADB_LIST => return Ok(list_of(&body).unwrap_or_default()),
+            _ => break,
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// How many (the upper four bits are flags), then domain, server and number of each.
+fn list_of(body: &[u8]) -> Option<Vec<mariadb::Gtid>> {
+    let number = |at: usize, length: usize| {
+        Some(body.get(at..at + length)?.iter().rev().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)))
+    };
+    let count = usize::try_from(number(0, 4)? & 0x0fff_ffff).ok()?;
+    let gtid = |nth: usize| {
+        let at = 4 + 16 * nth;
+        Some(mariadb::Gtid {
+            domain: u32::try_from(number(at, 4)?).ok()?,
+            server: u32::try_from(number(at + 4, 4)?).ok()?,
+            sequence: number(at + 8, 8)?,
+        })
+    };
+    (0..count).map(gtid).collect()
 }
 
 /// The next event's header; `None` at the end.
@@ -260,6 +309,21 @@ mod tests {
     }
 
     #[test]
+    fn a_log_says_with_what_it_begins() {
+        let entry = |server: u32, sequence: u64| {
+            [&0_u32.to_le_bytes()[..], &server.to_le_bytes(), &sequence.to_le_bytes()].concat()
+        };
+        let list = [&2_u32.to_le_bytes()[..], &entry(1, 100), &entry(2, 150), b"sum!"].concat();
+        let gtid = |server, sequence| mariadb::Gtid { domain: 0, server, sequence };
+        let begins = |events: &[Vec<u8>]| begins_after(&mut log(events)).expect("readable");
+        let listed = event(kind::MARIADB_LIST, 1, &list);
+        assert_eq!(begins(&[listed.clone(), mariadb(1, 151)]), [gtid(1, 100), gtid(2, 150)]);
+        assert_eq!(begins(&[mariadb(1, 151), listed]), []);
+        assert_eq!(begins(&[event(kind::MARIADB_LIST, 1, &list[..20])]), [], "cut off");
+        assert!(begins_after(&mut Cursor::new(b"none")).is_err());
+    }
+
+    #[test]
     fn objection_29_whether_anything_was_changed_is_read_from_the_statements() {
         let query = |statement: &str| {
             // Thread, time, length of the name, error, length of the variables; those, the name, the statement, a checksum.
@@ -274,6 +338,9 @@ mod tests {
         assert_eq!(changes(&[query("BEGIN"), event(kind::COMMIT, 3, b"xid")]), 0);
         assert_eq!(changes(&[query("BEGIN"), event(19, 3, b"table map"), event(kind::COMMIT, 3, b"xid")]), 1);
         assert_eq!(changes(&[query("DROP TABLE t"), event(kind::QUERY, 3, b"too short")]), 2);
+        assert_eq!(changes(&[]), 1, "not all of it is there");
+        assert_eq!(changes(&[query("BEGIN")]), 1, "not all of it is there");
+        assert_eq!(changes(&[query("BEGIN"), query("COMMIT")]), 0);
     }
 
     #[test]

@@ -203,12 +203,17 @@ impl Memory {
             if let Err(error) = self.readiness.look(node, &mut session, daemon) {
                 log::debug!("{error:#}");
             }
-            let is_due = self.called.is_some() || self.readiness.is_news();
-            let reviewed = is_due.then(|| review(node, &mut session));
+            let reviewed = self.called.map(|_| review(node, &mut session));
             if matches!(reviewed, Some(Ok(_))) {
                 self.readiness.is_told();
             }
             let pause = replica::turn(node, &mut session, &mut self.replica, &mut self.readiness)?;
+            if self.readiness.is_news() {
+                match review(node, &mut session) {
+                    Ok(_) => self.readiness.is_told(),
+                    Err(error) => self.readiness.is_not_told(&error),
+                }
+            }
             // It may have much to apply before it can be attached.
             let is_attached = |it: &Standing| it.score != Some(Score::Never) || it.attached;
             let is_done = matches!(&reviewed, Some(Ok(standing)) if is_attached(standing));
@@ -283,6 +288,15 @@ fn hear(node: &Node, cluster: &Cluster, session: &Session) -> Result<BTreeMap<St
 
 fn say(node: &Node, cluster: &Cluster, said: &Said) -> Result<()> {
     cluster.tell(&attribute(node), &said.to_string(), node.deadline)
+}
+
+/// Who calls as primary of the newest promotion, and which that is.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub fn calling(node: &Node, cluster: &Cluster, session: &Session) -> Result<Option<(String, u64)>> {
+    let call = newest_call(hear(node, cluster, session)?, &cluster.node);
+    Ok(call.map(|(name, call)| (name, call.epoch)))
 }
 
 /// What the primary of the newest promotion calls, and on which node it is.

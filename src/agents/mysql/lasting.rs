@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 
@@ -28,10 +29,13 @@ pub struct Position {
     pub executed: String,
     /// What their server takes them for, if that is known; if it takes them for anything else by now, it was told already.
     pub instead_of: Option<String>,
+    /// MariaDB: a `gtid_binlog_state` for it.
+    pub earlier: Option<String>,
 }
 
-/// What stands between the two.
-const INSTEAD: &str = " instead of ";
+/// How the lines of a note begin after the first one.
+const INSTEAD: &str = "instead of ";
+const EARLIER: &str = "state ";
 
 impl Lasting {
     /// Those of this data directory.
@@ -104,20 +108,16 @@ impl Lasting {
         remove(&self.placeholder_file())
     }
 
-    /// Notes what these data hold, which came from another server: theirs does not know it before it is told.
+    /// Notes what these data hold: their server does not know it before it is told.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn note_position(&self, executed: &str) -> Result<()> {
-        write_durably(&self.position_file(), executed)
-    }
-
-    /// Notes what these data are to be taken for, by a server that takes them for `instead_of`: the rest changed nothing.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn note_position_instead(&self, executed: &str, instead_of: &str) -> Result<()> {
-        write_durably(&self.position_file(), &format!("{executed}{INSTEAD}{instead_of}"))
+    pub fn note_position(&self, position: &Position) -> Result<()> {
+        let Position { executed, instead_of, earlier } = position;
+        let line =
+            |name: &str, value: &Option<String>| value.as_ref().map_or(String::new(), |it| format!("{name}{it}\n"));
+        let text = format!("{executed}\n{}{}", line(INSTEAD, instead_of), line(EARLIER, earlier));
+        write_durably(&self.position_file(), &text)
     }
 
     /// What the server is still to be told that these data hold.
@@ -127,10 +127,11 @@ impl Lasting {
     pub fn position(&self) -> Result<Option<Position>> {
         let path = self.position_file();
         match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(match text.split_once(INSTEAD) {
-                Some((executed, all)) => Position { executed: executed.into(), instead_of: Some(all.into()) },
-                None => Position { executed: text, instead_of: None },
-            })),
+            Ok(text) => {
+                let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_string);
+                let executed = text.lines().next().unwrap_or_default().to_string();
+                Ok(Some(Position { executed, instead_of: line(INSTEAD), earlier: line(EARLIER) }))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
@@ -173,7 +174,10 @@ fn remove(path: &Path) -> Result<()> {
 }
 
 fn write_durably(path: &Path, text: &str) -> Result<()> {
-    let draft = path.with_extension(format!("draft{}", std::process::id()));
+    // Several threads of the guard write here, and actions.
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let draft = path.with_added_extension(format!("draft{}-{number}", std::process::id()));
     let write = || -> std::io::Result<()> {
         let mut file = fs::File::create(&draft)?;
         file.write_all(text.as_bytes())?;
@@ -220,12 +224,13 @@ mod tests {
     fn a_position_is_read_as_it_was_noted() {
         in_a_directory("position", |lasting, _| {
             assert_eq!(lasting.position().expect("readable"), None);
-            lasting.note_position("0-1-7,1-2-9").expect("written");
-            let position = Position { executed: "0-1-7,1-2-9".into(), instead_of: None };
-            assert_eq!(lasting.position().expect("readable"), Some(position));
-            lasting.note_position_instead("", "0-3-1").expect("written");
-            let position = Position { executed: String::new(), instead_of: Some("0-3-1".into()) };
-            assert_eq!(lasting.position().expect("readable"), Some(position));
+            let plain = Position { executed: "0-1-7,1-2-9".into(), instead_of: None, earlier: None };
+            let state = Some("0-2-5,0-1-7".to_string());
+            let whole = Position { executed: String::new(), instead_of: Some("0-3-1".into()), earlier: state };
+            for position in [plain, whole] {
+                lasting.note_position(&position).expect("written");
+                assert_eq!(lasting.position().expect("readable"), Some(position));
+            }
             lasting.forget_position().expect("removed");
             assert_eq!(lasting.position().expect("readable"), None);
         });

@@ -26,7 +26,10 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// What the guard found out about readers is known no more after that: it looks each second, but not while an action has
 /// its turn.
-const KNOWN: Duration = Duration::from_secs(15);
+const KNOWN: Duration = Duration::from_secs(45);
+
+/// Why clients are kept away while nothing is known.
+const NOT_LOOKED: &str = "its guard has not looked yet";
 
 /// What is written and read by its name.
 #[derive(Clone, Copy)]
@@ -148,9 +151,12 @@ fn life(daemon: Daemon) -> String {
 /// Why not, for people.
 pub fn readiness(node: &Node, daemon: Daemon) -> std::result::Result<(), String> {
     match noted_readiness(node, daemon) {
-        Some((_, why)) if why.is_empty() => Ok(()),
+        Some((_, why)) if why.is_empty() => {
+            let is_old = noted_age(node, daemon).zip(node.config.max_lag).is_some_and(|(age, most)| age > most);
+            if is_old { Err(NOT_LOOKED.into()) } else { Ok(()) }
+        }
         Some((_, why)) => Err(why),
-        None => Err("its guard has not looked yet".into()),
+        None => Err(NOT_LOOKED.into()),
     }
 }
 
@@ -165,11 +171,17 @@ pub fn note_warming_up(node: &Node, daemon: Daemon, connection: u64) {
     write(node, Kind::WarmingUp, &format!("{}\n{connection}", life(daemon)));
 }
 
-/// Over which connection the warmup statements run, if they do.
-pub fn warming_up(node: &Node, daemon: Daemon) -> Option<u64> {
-    let noted = fs::read_to_string(file(node, Kind::WarmingUp)).ok()?;
-    let (server, connection) = noted.split_once('\n')?;
-    connection.parse().ok().filter(|_| server == life(daemon))
+/// Ends the warmup statement that runs, if one does: what it reads may keep a change of the table waiting that is to be
+/// applied. It is run again later.
+pub fn end_warmup(node: &Node, session: &mut Session) {
+    let noted = fs::read_to_string(file(node, Kind::WarmingUp)).unwrap_or_default();
+    let Some((server, connection)) = noted.split_once('\n') else { return };
+    let is_here = node.daemon().is_some_and(|daemon| life(daemon) == server);
+    if let (true, Ok(connection)) = (is_here, connection.parse())
+        && let Err(error) = session.kill("end the warmup", connection)
+    {
+        log::warn!("{error:#}");
+    }
 }
 
 /// Notes that the warmup statements have run in this server.

@@ -58,7 +58,9 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
     // What its guard does at the same time could start the receiver that is stopped here.
     let _turn = node.await_turn(Deadline::after(node.deadline.remaining() / 2))?;
     match (moment, operation) {
-        (Moment::Pre, Operation::Promote) if tells && is_promoted_already(node, &note.promote)? => Ok(()),
+        (Moment::Pre, Operation::Promote) if tells && is_promoted_already(node, &note.promote).unwrap_or(false) => {
+            Ok(())
+        }
         (Moment::Pre, Operation::Promote) if tells => {
             promote::tell_survivors_position(node, Deadline::after(node.deadline.remaining() / 2))
         }
@@ -77,18 +79,21 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
 /// one that is not promoted, and promotes it again; to seal the replicas for that would hold up writes. Should it be wrong,
 /// the promotion waits for sealed survivors in vain, and the next one finds them sealed: it is let pass once.
 fn is_promoted_already(node: &Node, promoted: &[String]) -> Result<bool> {
-    let Some((primary, epoch)) = memo::heard_primary(node) else { return Ok(false) };
+    let (Some(cluster), Some((primary, epoch))) = (&node.cluster, memo::heard_primary(node)) else { return Ok(false) };
     if *promoted != [primary] || node.daemon().is_none() {
         return Ok(false);
     }
-    // Whoever stops takes back what it called: it was not stopped since it called.
     let is_led = node.record()?.is_some_and(|record| {
         record.epoch == epoch && record.state == State::Open && promoted.contains(&record.primary)
     });
-    let receives = || -> Result<bool> {
-        Ok(node.session()?.replica_status()?.is_some_and(|status| status.receiver == Receiver::Running))
-    };
-    let may_pass = is_led && receives()? && memo::let_pass(node);
+    if !is_led {
+        return Ok(false);
+    }
+    let mut session = node.quick_session()?;
+    let receives = session.replica_status()?.is_some_and(|status| status.receiver == Receiver::Running);
+    // Whoever stops takes back what it called: it was not stopped since it called.
+    let calls = guard::calling(node, cluster, &session)? == Some((promoted[0].clone(), epoch));
+    let may_pass = receives && calls && memo::let_pass(node);
     if may_pass {
         log::info!("{} is the primary already: goes on receiving from it", promoted.join(", "));
     }

@@ -170,10 +170,7 @@ fn prepare(node: &Node, cluster: &Cluster, session: &mut Session) -> Result<Opti
         bail!(refuse(why));
     }
     replicate::seal(session, node.deadline)?;
-    if let Some(connection) = node.daemon().and_then(|daemon| memo::warming_up(node, daemon)) {
-        // What it reads may keep a change of the table waiting that is still to be applied.
-        session.kill("end the warmup", connection)?;
-    }
+    memo::end_warmup(node, session);
     // Before any change of source, and before anything that may fail: a restart, as well as a change of source, throws
     // the relay log away (objection 2).
     replicate::drain(session, node.deadline)?;
@@ -374,6 +371,7 @@ pub fn tell_survivors_position(node: &Node, deadline: Deadline) -> Result<()> {
     let has = match trouble? {
         Some(why) => Err(why),
         None => {
+            memo::end_warmup(node, &mut session);
             // A survivor serves only what it has applied and logged (objection 3).
             if let Err(error) = replicate::drain(&mut session, deadline) {
                 log::warn!("{error:#}");

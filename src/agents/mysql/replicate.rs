@@ -20,6 +20,18 @@ const STEP: Duration = Duration::from_secs(2);
 /// How often a thread of the server is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// What was received is not applied yet, and nothing is wrong.
+#[derive(Debug)]
+pub struct StillApplying(String);
+
+impl std::fmt::Display for StillApplying {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StillApplying {}
+
 /// Everything that this server has: committed, or in a relay log that will be applied.
 ///
 /// # Errors
@@ -105,7 +117,7 @@ pub fn wait_applied(session: &mut Session, set: &GtidSet, deadline: Deadline) ->
         }
         if deadline.is_over() {
             let left = set.minus(&executed);
-            bail!("{} transactions are still to be applied: {left}", left.count());
+            bail!(StillApplying(format!("{} transactions are still to be applied: {left}", left.count())));
         }
         log::debug!("waiting for {} transactions", set.minus(&executed).count());
         let query = session.dialect().wait_applied(&set.to_string(), deadline.remaining().min(STEP));

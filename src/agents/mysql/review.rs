@@ -76,7 +76,10 @@ pub fn review(node: &Node, session: &mut Session) -> Result<Standing> {
         }
         _ => standing,
     };
-    publish(node, &view, &standing);
+    if !publish(node, &view, &standing) {
+        // The next monitor is a full one.
+        memo::forget(node);
+    }
     Ok(standing)
 }
 
@@ -119,6 +122,11 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
         health::Verdict::Attach => match join(node, session, primary, &source)? {
             Joined::Attached(status) => judge(node, status.as_ref(), &source),
             Joined::Refused(why) => health::Verdict::Excluded(why),
+            Joined::Applying => {
+                // Who reads from it is served as before.
+                let status = format!("excluded: applies what it has received before it follows {primary}");
+                return Ok(Standing::waiting(Some(Score::Never), status).with_readiness(readiness(node)));
+            }
         },
         other => other,
     };
@@ -140,6 +148,9 @@ fn with_primary(node: &Node, session: &mut Session, view: &View, primary: &str) 
 
 /// Whether clients may read from this replica.
 fn readiness(node: &Node) -> std::result::Result<(), String> {
+    if node.config.reader_attribute.is_none() {
+        return Ok(());
+    }
     node.daemon().map_or_else(|| Err("its server has ended".into()), |daemon| memo::readiness(node, daemon))
 }
 
@@ -211,6 +222,8 @@ fn judge_from(node: &Node, status: Option<&ReplicaStatus>, host: &str, port: u16
 enum Joined {
     Attached(Option<ReplicaStatus>),
     Refused(String),
+    /// It applies what it has received from its last source first.
+    Applying,
 }
 
 /// Makes the instance a replica of the primary, unless it has something that is not in the primary's history.
@@ -226,7 +239,12 @@ fn join(node: &Node, session: &mut Session, primary: &str, source: &Source) -> R
     // What it promised for a promotion ends with that: it receives again.
     unseal(node, session, &state.executed)?;
     let acknowledges = place(node, primary)?.is_some();
+    memo::end_warmup(node, session);
     if let Err(error) = replicate::attach(session, source, acknowledges, node.deadline.less(TELLING)) {
+        if error.downcast_ref::<replicate::StillApplying>().is_some() {
+            log::debug!("{error:#}");
+            return Ok(Joined::Applying);
+        }
         return Ok(Joined::Refused(format!("{error:#}")));
     }
     let connected = replicate::await_receiver(session, node.deadline.at_most(CONNECT))?;

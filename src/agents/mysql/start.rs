@@ -132,7 +132,7 @@ fn refuse_missing_plugin(node: &Node, session: &mut Session) -> Result<()> {
 /// When the server does not take it.
 pub fn tell_position(node: &Node, session: &mut Session) -> Result<bool> {
     let Some(position) = node.lasting().position()? else { return Ok(false) };
-    let Position { executed: position, instead_of } = position;
+    let Position { executed: position, instead_of, earlier } = position;
     log::info!("its data hold {position}");
     let executed = session.state()?.executed;
     let wanted = executed.parse_like(&position).context("what its data hold")?;
@@ -144,7 +144,7 @@ pub fn tell_position(node: &Node, session: &mut Session) -> Result<bool> {
     if knows {
         log::warn!("it knows already, and has more: nothing is told");
     } else {
-        for statement in session.dialect().begin_with(&position) {
+        for statement in session.dialect().begin_with(&position, earlier.as_deref()) {
             session.execute("tell the server what its data hold", &statement)?;
         }
     }

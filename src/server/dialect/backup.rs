@@ -141,6 +141,11 @@ impl Dialect {
         "SELECT @@global.log_bin_index"
     }
 
+    /// MariaDB: the last transaction of each server that ever wrote in a domain.
+    pub fn binlog_state(self) -> Option<&'static str> {
+        self.is_mariadb().then_some("SELECT @@global.gtid_binlog_state")
+    }
+
     /// What a server holds that was filled.
     pub fn held_position(self) -> &'static str {
         if self.is_mariadb() { "SELECT @@global.gtid_slave_pos" } else { "SELECT @@global.gtid_executed" }
@@ -192,14 +197,17 @@ impl Dialect {
 
     /// What the server is told so that it takes its data for exactly this set of transactions, and for nothing else: its
     /// binary logs, and what it knew of a source, are of another life.
-    pub fn begin_with(self, executed: &str) -> Vec<String> {
+    /// `earlier`: MariaDB's `gtid_binlog_state` for it ([`crate::gtid::mariadb::Position::with_earlier`]), if that is known.
+    pub fn begin_with(self, executed: &str, earlier: Option<&str>) -> Vec<String> {
         let mut statements = vec![self.stop_replica(), self.forget_source()];
         if self.is_mariadb() {
             statements.extend([
                 "RESET MASTER".into(),
                 // Else it could not serve a replica that asks for what is older than its own binary log.
-                format!("SET GLOBAL gtid_binlog_state={}", quote(executed)),
+                format!("SET GLOBAL gtid_binlog_state={}", quote(earlier.unwrap_or(executed))),
                 format!("SET GLOBAL gtid_slave_pos={}", quote(executed)),
+                // The new log begins with that state: so it can be told later where this server's own logs begin.
+                "FLUSH BINARY LOGS".into(),
             ]);
         } else {
             let reset = if self.is_mysql_from((8, 2, 0)) { "RESET BINARY LOGS AND GTIDS" } else { "RESET MASTER" };
@@ -262,10 +270,10 @@ mod tests {
 
     #[test]
     fn what_the_data_hold_is_told_after_all_that_is_of_another_life_is_gone() {
-        let mysql = dialect(Vendor::MySql, (8, 4, 0)).begin_with("a:1-5");
+        let mysql = dialect(Vendor::MySql, (8, 4, 0)).begin_with("a:1-5", None);
         assert_eq!(mysql[2..], ["RESET BINARY LOGS AND GTIDS", "SET GLOBAL gtid_purged='a:1-5'"]);
-        let mariadb = dialect(Vendor::MariaDb, (10, 11, 0)).begin_with("0-1-5");
-        assert_eq!(mariadb[2], "RESET MASTER");
+        let mariadb = dialect(Vendor::MariaDb, (10, 11, 0)).begin_with("0-1-5", Some("0-2-3,0-1-5"));
+        assert_eq!(mariadb[2..4], ["RESET MASTER", "SET GLOBAL gtid_binlog_state='0-2-3,0-1-5'"]);
         assert_eq!(mariadb[4], "SET GLOBAL gtid_slave_pos='0-1-5'");
     }
 }

@@ -91,12 +91,42 @@ pub struct Seen {
     parted: BTreeSet<u32>,
     /// MariaDB: something of the history comes after that.
     is_mixed: bool,
+    /// Something that the present primary has written since its promotion comes before anything that is not of the history.
+    follows: bool,
+    /// Something was not of the history.
+    has_parted: bool,
+    /// There was a transaction.
+    has_any: bool,
 }
 
 impl Seen {
+    /// Notes with what a log begins, before its transactions: MariaDB's list of the last ones. Where that is of the history for
+    /// sure, nothing that is not can be older than the logs.
+    pub fn begin(&mut self, list: &[mariadb::Gtid], history: &History) {
+        let GtidSet::MariaDb(base) = &history.base else { return };
+        if self.has_any {
+            return;
+        }
+        for last in list
+            .iter()
+            .filter(|one| list.iter().all(|other| other.domain != one.domain || other.sequence <= one.sequence))
+        {
+            let name = Name::MariaDb(*last);
+            let is_since = !history.lacks(&name) && history.is_since_promotion(&name);
+            if is_since || base.last_in(last.domain) == Some(*last) {
+                self.bases.insert(last.domain);
+                self.common.insert(last.domain, *last);
+                self.follows |= is_since;
+            }
+        }
+    }
+
     /// Notes a transaction.
     pub fn note(&mut self, name: &Name, history: &History) {
         let is_foreign = history.lacks(name);
+        self.has_any = true;
+        self.has_parted |= is_foreign;
+        self.follows |= !self.has_parted && history.is_since_promotion(name);
         self.foreign += u64::from(is_foreign && *name != Name::Tagged);
         if let (Name::MariaDb(gtid), GtidSet::MariaDb(base)) = (name, &history.base) {
             let is_parted = self.parted.contains(&gtid.domain);
@@ -129,9 +159,18 @@ impl Seen {
 }
 
 impl History {
+    /// Whether the primary has written this since its promotion.
+    fn is_since_promotion(&self, name: &Name) -> bool {
+        self.writer.is_some() && is_beyond(&self.base, name)
+    }
+
     /// What a server with `executed` has of this history, and nothing else of; `None` where that cannot be told from its
-    /// binary logs.
+    /// binary logs, or where it may not have been a replica of the present primary when it got the rest: then others may have that
+    /// from it, and it gives the same numbers out once more when it is promoted again.
     pub fn common(&self, executed: &GtidSet, seen: &Seen) -> Option<GtidSet> {
+        if !seen.follows {
+            return None;
+        }
         match (executed, &self.base) {
             (GtidSet::MySql(executed), GtidSet::MySql(base)) => {
                 Some(GtidSet::MySql(executed.minus(&self.extra(executed, base))))
@@ -324,13 +363,36 @@ mod tests {
         assert_eq!(shares("0-3-103,5-2-9", &[(1, 100), (2, 102), (3, 103)]), Some("0-2-102,5-2-9".into()));
         assert_eq!(shares("0-2-103", &[(1, 100), (3, 101), (2, 103)]), None, "mixed");
         assert_eq!(shares("0-3-103", &[(3, 102), (3, 103)]), None, "where they part is not in the logs");
+        assert_eq!(shares("0-3-103", &[(1, 100), (3, 101), (3, 102)]), None, "it may have been the primary");
+
+        // Logs that begin after the promotion: their list tells.
+        let executed = GtidSet::parse_mariadb("0-3-151").expect("valid");
+        let history = History::of(&record, &executed).expect("readable");
+        let found = |list: &[(u32, u64)]| {
+            let gtid =
+                |(server, sequence): &(u32, u64)| mariadb::Gtid { domain: 0, server: *server, sequence: *sequence };
+            let mut seen = Seen::default();
+            seen.begin(&list.iter().map(gtid).collect::<Vec<_>>(), &history);
+            seen.note(&Name::MariaDb(gtid(&(3, 151))), &history);
+            let is_whole = history.is_all_seen(&executed, &seen).expect("one vendor");
+            (is_whole, history.common(&executed, &seen).map(|set| set.to_string()))
+        };
+        assert_eq!(found(&[(1, 100), (2, 150)]), (true, Some("0-2-150".into())));
+        assert_eq!(found(&[(1, 100)]), (true, None), "it may have been the primary");
+        assert_eq!(found(&[(1, 90)]), (false, None));
+        assert_eq!(found(&[(2, 120), (3, 150)]), (false, None), "its own is older");
 
         let record = Record { uuid: Some(B.into()), base: format!("{A}:1-100"), ..open(1, "", "") };
         let c = "cccccccc-0000-0000-0000-000000000003";
         let executed = GtidSet::parse_mysql(&format!("{A}:1-99:101,{B}:1-7,{c}:1-2")).expect("valid");
         let history = History::of(&record, &executed).expect("readable");
-        let common = history.common(&executed, &Seen::default()).map(|set| set.to_string());
-        assert_eq!(common, Some(format!("{A}:1-99,{B}:1-7")));
+        let common = |names: &[(&str, u64)]| {
+            let mut seen = Seen::default();
+            names.iter().for_each(|(uuid, number)| seen.note(&Name::MySql(uuid.replace('-', ""), *number), &history));
+            history.common(&executed, &seen).map(|set| set.to_string())
+        };
+        assert_eq!(common(&[(A, 99), (B, 7), (c, 1), (A, 101)]), Some(format!("{A}:1-99,{B}:1-7")));
+        assert_eq!(common(&[(A, 99), (A, 101), (B, 7), (c, 1)]), None, "it may have been the primary");
     }
 
     #[test]

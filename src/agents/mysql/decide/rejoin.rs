@@ -152,6 +152,8 @@ pub struct Offer {
     pub bytes: u64,
     /// Who answers.
     pub key: PublicKey,
+    /// MariaDB: its `gtid_binlog_state`; empty elsewhere.
+    pub state: String,
 }
 
 /// What is told.
@@ -168,7 +170,7 @@ pub enum Word {
 impl Word {
     /// Reads one; `None`: of another version.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut words = text.splitn(5, ' ');
+        let mut words = text.splitn(6, ' ');
         let mut next = || words.next();
         match (next()?, next()?.to_string()) {
             ("want", id) => {
@@ -177,7 +179,7 @@ impl Word {
             }
             ("offer", id) => {
                 let (port, bytes, key) = (next()?.parse().ok()?, next()?.parse().ok()?, PublicKey::parse(next()?)?);
-                Some(Self::Offer(Offer { id, port, bytes, key }))
+                Some(Self::Offer(Offer { id, port, bytes, key, state: next()?.to_string() }))
             }
             ("refusal", id) => Some(Self::Refusal(id, text.splitn(3, ' ').nth(2)?.to_string())),
             _ => None,
@@ -191,7 +193,9 @@ impl fmt::Display for Word {
             Self::Want(Want { id, donor, method, key }) => {
                 write!(formatter, "want {id} {donor} {} {key}", method.name())
             }
-            Self::Offer(Offer { id, port, bytes, key }) => write!(formatter, "offer {id} {port} {bytes} {key}"),
+            Self::Offer(Offer { id, port, bytes, key, state }) => {
+                write!(formatter, "offer {id} {port} {bytes} {key} {state}")
+            }
             Self::Refusal(id, why) => write!(formatter, "refusal {id} {why}"),
         }
     }
@@ -305,7 +309,8 @@ mod tests {
         let key = PublicKey::parse("0aff").expect("valid");
         let words = [
             Word::Want(Want { id: "1".into(), donor: "db2".into(), method: Method::Physical, key: key.clone() }),
-            Word::Offer(Offer { id: "1".into(), port: 4444, bytes: 7, key }),
+            Word::Offer(Offer { id: "1".into(), port: 4444, bytes: 7, key: key.clone(), state: String::new() }),
+            Word::Offer(Offer { id: "1".into(), port: 4444, bytes: 7, key, state: "0-1-5,0-2-7".into() }),
             Word::Refusal("1".into(), "no such program".into()),
         ];
         for word in words {

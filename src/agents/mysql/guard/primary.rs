@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::super::config::SemiSync;
 use super::super::decide::insync::{Keeper, Peer, Seen, Step};
 use super::super::decide::keeping::{Amount, Call, Latest, Receiver, Said};
-use super::super::decide::record::{InSync, Record, State, names};
+use super::super::decide::record::{InSync, Instance, Record, State, names};
 use super::super::node::Node;
 use super::super::publish::{Standing, publish};
 use super::super::{closing, demote};
@@ -23,9 +23,11 @@ use crate::server::semisync;
 /// second.
 const EARLY: Duration = Duration::from_secs(3);
 
-/// How long writes wait until it is looked whether anybody will acknowledge them: replicas that have what they wait for, and
-/// acknowledge, do so within milliseconds.
-const STALLED: Duration = Duration::from_secs(3);
+/// Where writes must never go on alone: how long they wait until it is looked whether anybody waits for them.
+const STALLED: Duration = Duration::from_secs(10);
+
+/// The same where a receiver was started again meanwhile: what it had received it does not acknowledge any more.
+const INTERRUPTED: Duration = Duration::from_secs(3);
 
 /// How long the record that was read last is believed; nobody but this node writes it.
 const RECORD: Duration = Duration::from_secs(10);
@@ -53,6 +55,8 @@ pub struct Memory {
     waiting: Option<Since>,
     last: Option<Since>,
     short_since: Option<Instant>,
+    /// While commits wait: one of the set was not there, or did not acknowledge.
+    is_interrupted: bool,
     is_told: bool,
 }
 
@@ -283,11 +287,15 @@ impl Work<'_> {
         };
         let waited = memory.waiting.as_ref().map(|since| since.moment.elapsed());
         seen.waiting = waited.is_some_and(|waited| waited >= BUSY);
-        seen.is_stalled = waited.is_some_and(|waited| waited >= STALLED);
-        let able = sync.all().filter(|one| {
+        let is_able = |one: &&Instance| {
             seen.peers.get(&one.node).is_some_and(|peer| peer.life == one.life && peer.connected && peer.acknowledges)
-        });
-        let is_short = (able.count() as u64) < u64::from(sync.acks);
+        };
+        let is_whole = sync.members.iter().all(|one| is_able(&one));
+        let able = sync.all().filter(is_able).count();
+        memory.is_interrupted = memory.waiting.is_some() && (memory.is_interrupted || !is_whole);
+        let most = if memory.is_interrupted { INTERRUPTED } else { wanted.degrade.unwrap_or(STALLED) };
+        seen.is_stalled = waited.is_some_and(|waited| waited >= most);
+        let is_short = (able as u64) < u64::from(sync.acks);
         memory.short_since = is_short.then(|| memory.short_since.unwrap_or_else(Instant::now));
         let short = memory.short_since.map(|since| since.elapsed());
         seen.patience_is_over =

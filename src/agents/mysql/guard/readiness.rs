@@ -1,7 +1,7 @@
 //! May clients read here? The guard looks each second, and tells what it found to the monitors, and to itself: what changes
 //! is told to the cluster at once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -20,7 +20,17 @@ pub struct Readiness {
     /// What the cluster was told of that.
     told: Option<Result<(), Kept>>,
     is_loaded: bool,
+    /// When this was the primary last.
+    was_primary: Option<Instant>,
+    /// When the cluster could not be told last.
+    failed: Option<Instant>,
 }
+
+/// So long a former primary is read from until the next one says how much it has: a planned move takes less.
+const FORMER: Duration = Duration::from_secs(10);
+
+/// How soon it is tried again to tell the cluster.
+const AGAIN: Duration = Duration::from_secs(10);
 
 impl Readiness {
     /// Takes what the primary has told of how much it has.
@@ -36,6 +46,7 @@ impl Readiness {
     /// When it is not known of which promotion.
     pub fn note_primary(&mut self, node: &Node, daemon: Daemon) -> Result<()> {
         self.freshness = Some(Freshness::of_primary(node.lasting().epoch()?));
+        self.was_primary = Some(Instant::now());
         self.note(node, daemon, Ok(()), None);
         Ok(())
     }
@@ -54,12 +65,13 @@ impl Readiness {
         let freshness = self.freshness.get_or_insert_with(|| known_before(node, daemon, now));
         let age = freshness.age(now, &executed);
         let before = self.found.as_ref().and_then(|found| found.as_ref().err());
-        let found = judge(age, node.config.max_lag, cold, before);
+        let is_former = age.is_none() && self.was_primary.is_some_and(|last| last.elapsed() < FORMER);
+        let found = if is_former { Ok(()) } else { judge(age, node.config.max_lag, cold, before) };
         self.note(node, daemon, found, age);
         Ok(())
     }
 
-    fn note(&mut self, node: &Node, daemon: Daemon, found: Result<(), Kept>, age: Option<std::time::Duration>) {
+    fn note(&mut self, node: &Node, daemon: Daemon, found: Result<(), Kept>, age: Option<Duration>) {
         memo::note_readiness(node, daemon, &found.clone().map_err(|kept| kept.to_string()), age);
         self.found = Some(found);
     }
@@ -67,13 +79,20 @@ impl Readiness {
     /// Whether the cluster is to be told something new.
     pub fn is_news(&self) -> bool {
         // A start has said that it is not known yet.
-        self.found.is_some()
-            && self.found != self.told
-            && (self.told.is_some() || self.found != Some(Err(Kept::Unknown)))
+        let is_new = self.told.is_some() || self.found != Some(Err(Kept::Unknown));
+        let may_try = self.failed.is_none_or(|failed| failed.elapsed() >= AGAIN);
+        is_new && self.found.is_some() && self.found != self.told && may_try
+    }
+
+    /// The cluster could not be told.
+    pub fn is_not_told(&mut self, error: &anyhow::Error) {
+        log::debug!("{error:#}");
+        self.failed = Some(Instant::now());
     }
 
     /// The cluster was told what was found last.
     pub fn is_told(&mut self) {
+        self.failed = None;
         self.told.clone_from(&self.found);
     }
 

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::super::memo;
 use super::super::node::Node;
 use crate::deadline::Deadline;
+use crate::guard::turn;
 use crate::ocf::env::Invocation;
 use crate::server::client::{Patience, Session, server_error};
 use crate::server::dialect::{Dialect, code};
 use crate::server::process::Daemon;
 
 /// How soon it is tried again to log in.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(300);
 
 /// What all of the statements may take.
 const MOST: Duration = Duration::from_secs(3600);
@@ -29,6 +30,11 @@ const CALL: Duration = Duration::from_secs(20);
 pub fn run(call: &Invocation, daemon: Daemon) -> Result<()> {
     let mut node = Node::gather(call, CALL)?;
     if node.config.warmup.is_empty() || memo::is_warmed_up(&node, daemon) {
+        return Ok(());
+    }
+    if memo::readiness(&node, daemon).is_ok() {
+        // They are a new parameter of a server that is in use.
+        memo::note_warmed_up(&node, daemon);
         return Ok(());
     }
     let deadline = Deadline::after(MOST);
@@ -68,7 +74,13 @@ pub fn run(call: &Invocation, daemon: Daemon) -> Result<()> {
 
 /// A session that can only read. What it reads may keep a change of the table waiting, and so the applier.
 fn open(node: &Node, daemon: Daemon, deadline: Deadline) -> Result<Session> {
+    // Whoever has the turn may be waiting for the applier.
+    if turn::is_taken(&node.turn_file())? {
+        bail!("not while an action or the guard is at work");
+    }
     let mut session = node.session_with(Patience { deadline, answer: MOST })?;
+    // That of a guard that was ended goes on, for nobody.
+    memo::end_warmup(node, &mut session);
     session.execute("keep the warmup statements from writing", Dialect::READ_ONLY_SESSION)?;
     memo::note_warming_up(node, daemon, session.id()?);
     Ok(session)

@@ -98,6 +98,8 @@ impl Logs {
         let paths = read_index(&node.layout.datadir, Path::new(&index))?;
         let (mut seen, mut own) = (Seen::default(), Copied::default());
         for path in &paths {
+            let list = events::begins_after(&mut open(path)?);
+            seen.begin(&list.with_context(|| format!("cannot read {}", path.display()))?, &history);
             events::copy(&mut open(path)?, &mut std::io::sink(), &mut own, |name| {
                 seen.note(name, &history);
                 history.lacks(name)

@@ -105,7 +105,10 @@ pub fn serve(call: &Invocation, daemon: Daemon) -> Result<()> {
 
 /// Gives; how many bytes.
 fn give(node: &Node, cluster: &Cluster, want: &Want) -> Result<u64> {
-    let session = node.quick_session()?;
+    let mut session = node.quick_session()?;
+    // Before the data are taken: what is later in it is left out by whoever takes them.
+    let state =
+        session.dialect().binlog_state().map_or(Ok(None), |query| session.value("the earlier servers", query))?;
     let login = LoginFile::write(node, "donor", &session)?;
     let scratch = node.run_dir.join(format!("rustha-{}.scratch", node.resource));
     let _ = fs::remove_dir_all(&scratch);
@@ -119,7 +122,8 @@ fn give(node: &Node, cluster: &Cluster, want: &Want) -> Result<u64> {
     let identity = Identity::new()?;
     let bytes = measure(&node.layout.datadir);
     let key = identity.public_key().clone();
-    let offer = Offer { id: want.id.clone(), port: node.config.provision_port, bytes, key };
+    let (port, state) = (node.config.provision_port, state.unwrap_or_default());
+    let offer = Offer { id: want.id.clone(), port, bytes, key, state };
     cluster.tell(&attribute(node), &Word::Offer(offer).to_string(), node.deadline)?;
     let mut stream = identity.accept(&listener, &want.key, TAKING, Deadline::after(CONNECT))?;
     drop(listener);

@@ -12,12 +12,13 @@ use nix::sys::signal::Signal;
 use super::super::create;
 use super::super::decide::record::Record;
 use super::super::decide::rejoin::{Offer, Want, Word, check_room};
-use super::super::lasting::Lasting;
+use super::super::lasting::{Lasting, Position};
 use super::super::node::{Node, new_life};
 use super::super::staging::Staging;
 use super::donor::{self, SILENCE};
 use super::progress::Progress;
 use crate::deadline::Deadline;
+use crate::gtid::mariadb;
 use crate::net::frames::Frame;
 use crate::net::pinned::Identity;
 use crate::ocf::exit::OcfError;
@@ -28,6 +29,7 @@ use crate::server::dialect::{Dialect, Source};
 use crate::server::layout::{self, Layout};
 use crate::server::process::{Daemon, Starting};
 use crate::server::tools;
+use crate::server::version::Vendor;
 
 /// How long the donor may take to answer: its guard looks every few seconds.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -90,7 +92,7 @@ fn try_fill(node: &mut Node, cluster: &Cluster, record: &Record, attempt: &Attem
     let node = &*node;
     let draft = Staging::of(node)?.begin_for_server(dialect.version().vendor, Deadline::after(START))?;
     let filling = Filling { node, cluster, attempt, draft: &draft, binary: &binary, dialect };
-    let position = match attempt.method {
+    let (position, state) = match attempt.method {
         Method::Physical => filling.receive_files()?,
         Method::Logical => filling.receive_statements()?,
         Method::Clone => filling.clone_server()?,
@@ -99,8 +101,12 @@ fn try_fill(node: &mut Node, cluster: &Cluster, record: &Record, attempt: &Attem
         bail!("the data of {} do not say which transactions are in them", attempt.donor);
     }
     log::info!("the data of {} are here, up to {position}", attempt.donor);
+    let earlier = match dialect.version().vendor {
+        Vendor::MariaDb => Some(mariadb::Position::parse(position.trim())?.with_earlier(&state)?),
+        Vendor::MySql => None,
+    };
     let lasting = Lasting::of(&draft);
-    lasting.note_position(position.trim())?;
+    lasting.note_position(&Position { executed: position.trim().into(), instead_of: None, earlier })?;
     lasting.note_epoch(record.epoch)?;
     Staging::of(node)?.complete()
 }
@@ -120,37 +126,37 @@ impl Filling<'_> {
     }
 
     /// The files of a running server, and what they hold.
-    fn receive_files(&self) -> Result<String> {
+    fn receive_files(&self) -> Result<(String, String)> {
         let tool = self.dialect.receive_data(Method::Physical, "", &self.draft_text()).context("no tool")?;
         let prepare = self.dialect.prepare_data(&self.draft_text());
         // What is missing here is said before anybody sends.
         tools::find(&prepare)?;
-        self.receive(&tool)?;
+        let state = self.receive(&tool)?;
         super::progress::say(self.node, &format!("provisioning {}: making a database of it", self.attempt.describe()));
         tools::output(&prepare, Deadline::after(LONG))?;
         let files = Dialect::POSITION_FILES.iter().map(|name| self.draft.join(name));
         let text = files.filter_map(|path| fs::read_to_string(path).ok()).next();
         let text = text.context("the backup does not say which transactions are in it")?;
-        Ok(text.trim_end().split('\t').nth(2).unwrap_or_default().replace('\n', ""))
+        Ok((text.trim_end().split('\t').nth(2).unwrap_or_default().replace('\n', ""), state))
     }
 
     /// The statements of a dump, carried out by a server of their own, and what it has then.
-    fn receive_statements(&self) -> Result<String> {
+    fn receive_statements(&self) -> Result<(String, String)> {
         let mut server = self.start_server()?;
         let mut session = server.session()?;
         let tool = self.dialect.receive_data(Method::Logical, &server.socket_text(), "").context("no tool")?;
-        self.receive(&tool)?;
+        let state = self.receive(&tool)?;
         // In that session: whoever may log in now is who may at the donor's.
         let query = self.dialect.held_position();
         let position = session.value("what the data hold", query)?.unwrap_or_default();
         session.execute("shut down", Dialect::SHUTDOWN)?;
         server.await_end()?;
-        Ok(position.replace('\n', ""))
+        Ok((position.replace('\n', ""), state))
     }
 
     /// The clone plugin's way: the new server asks the donor's itself, and looks itself whether there is room
     /// (ER_CLONE_DISK_SPACE).
-    fn clone_server(&self) -> Result<String> {
+    fn clone_server(&self) -> Result<(String, String)> {
         let mut server = self.start_server()?;
         let mut session = server.session()?;
         // Told like the others: one node at a time.
@@ -178,11 +184,11 @@ impl Filling<'_> {
         let position = session.value("what the data hold", self.dialect.held_position())?.unwrap_or_default();
         session.execute("shut down", Dialect::SHUTDOWN)?;
         server.await_end()?;
-        Ok(position.replace('\n', ""))
+        Ok((position.replace('\n', ""), String::new()))
     }
 
-    /// Receives what the donor sends, and gives it to a tool.
-    fn receive(&self, tool: &crate::server::dialect::backup::Tool) -> Result<()> {
+    /// Receives what the donor sends, and gives it to a tool; the donor's `gtid_binlog_state`.
+    fn receive(&self, tool: &crate::server::dialect::backup::Tool) -> Result<String> {
         let (identity, id) = (Identity::new()?, new_life());
         let offer = self.want(&identity, &id).and_then(|()| self.await_offer(&id))?;
         self.check_room(offer.bytes)?;
@@ -199,7 +205,7 @@ impl Filling<'_> {
                 Err(error)
             }
             Err(error) => Err(error),
-            Ok(()) => tool.finish(Deadline::after(LONG)),
+            Ok(()) => tool.finish(Deadline::after(LONG)).map(|()| offer.state),
         }
     }
 

@@ -21,6 +21,7 @@ use super::decide::errant::find_errant;
 use super::decide::health;
 use super::decide::record::{Record, State};
 use super::decide::rejoin::{Facts, Need, Verdict, Word, decide, order_donors};
+use super::lasting::Position;
 use super::node::Node;
 use super::publish::{REPLICA, TARGET};
 use super::{guard, replicate, review};
@@ -130,8 +131,8 @@ pub fn watch(call: &Invocation, daemon: Daemon) -> Result<Option<Replaced>> {
 struct Known {
     /// Where it was saved.
     saving: Option<divergence::Saving>,
-    /// With these transactions, after this promotion, it was found to change something.
-    harmful: Option<(GtidSet, u64)>,
+    /// With these transactions, after this promotion: what it keeps without them; `None`: they changed something.
+    common: Option<(GtidSet, u64, Option<GtidSet>)>,
 }
 
 /// What this instance lacks, if it cannot replicate as it is.
@@ -269,13 +270,11 @@ fn provide(node: &mut Node, daemon: Daemon, need: &Need, known: &mut Known) -> R
     bail!("{}", failures.join("; "))
 }
 
-/// Whether it comes into question that this instance keeps its data although it has transactions of its own.
+/// Whether it comes into question that this instance keeps its data although it has transactions of its own. Not after a risk:
+/// what it has received may have been acknowledged and given up.
 fn may_keep_data(node: &Node, record: &Record, need: &Need, order: Option<&Order>) -> bool {
-    let is_wanted = match order {
-        Some(order) => !order.is_for_new_data,
-        None => node.config.rejoin == Rejoin::Auto && record.risk.is_none(),
-    };
-    is_wanted && matches!(need, Need::Diverged(_))
+    let is_wanted = order.map_or(node.config.rejoin == Rejoin::Auto, |order| !order.is_for_new_data);
+    is_wanted && record.risk.is_none() && matches!(need, Need::Diverged(_))
 }
 
 /// What became of an instance whose own transactions may have changed nothing.
@@ -298,23 +297,21 @@ fn keep_data(
     permission: &Permission,
     known: &mut Known,
 ) -> Result<Keeping> {
-    let executed = node.quick_session()?.state()?.executed;
-    let now = Some((executed.clone(), record.epoch));
-    if known.harmful == now {
+    let mut session = node.quick_session()?;
+    let executed = session.state()?.executed;
+    let status = session.replica_status()?;
+    drop(session);
+    // That it met the primary's transaction of the same number is what its own one leads to, on MariaDB.
+    if status.as_ref().is_some_and(|status| status.applier_error.is_some() && !health::is_out_of_order(status)) {
         return Ok(Keeping::Changed);
     }
-    node.renew(SAVING);
-    let common = match divergence::harmless(node, record, &executed) {
-        Ok(Some(common)) => common,
-        Ok(None) => {
-            known.harmful = now;
-            return Ok(Keeping::Changed);
-        }
-        Err(error) => {
-            log::debug!("{error:#}");
-            return Ok(Keeping::Changed);
-        }
-    };
+    if known.common.as_ref().is_none_or(|(of, epoch, _)| (of, *epoch) != (&executed, record.epoch)) {
+        node.renew(SAVING);
+        let found = divergence::harmless(node, record, &executed).inspect_err(|error| log::debug!("{error:#}"));
+        let Ok(found) = found else { return Ok(Keeping::Changed) };
+        known.common = Some((executed.clone(), record.epoch, found));
+    }
+    let Some((_, _, Some(common))) = known.common.clone() else { return Ok(Keeping::Changed) };
     divergence::save(node, record, need, permission, &mut known.saving)?;
     node.renew(TELLING);
     let _turn = node.await_turn(node.deadline)?;
@@ -328,15 +325,25 @@ fn keep_data(
         // As long as the primary counts on it, what it has received is not given up.
         return Ok(Keeping::Later);
     }
+    if replicate::received(&mut session)? != executed {
+        // What it has received is applied first. Nothing more comes: the next look finds what it has then.
+        return Ok(Keeping::Later);
+    }
     replicate::detach(&mut session, node.deadline)?;
     if session.state()?.executed != executed {
-        // Nothing more comes: the next look finds what it has.
         return Ok(Keeping::Later);
     }
     log::warn!("what only this node has changes nothing: its data stay, and are taken for {common}");
     node.begin_new_life()?;
     // From here on it takes no part in anything before its server was told: whoever looks at it first does so.
-    node.lasting().note_position_instead(&common.to_string(), &executed.to_string())?;
+    let earlier = match (&common, session.dialect().binlog_state()) {
+        (GtidSet::MariaDb(position), Some(query)) => {
+            Some(position.with_earlier(&session.value("the earlier servers", query)?.unwrap_or_default())?)
+        }
+        _ => None,
+    };
+    let instead_of = Some(executed.to_string());
+    node.lasting().note_position(&Position { executed: common.to_string(), instead_of, earlier })?;
     guard::leave_review(node);
     Ok(Keeping::Kept)
 }

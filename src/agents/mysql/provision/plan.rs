@@ -18,6 +18,9 @@ use crate::server::{layout, tools};
 /// What one question may take.
 const ASKING: Duration = Duration::from_secs(30);
 
+/// What it may take to read the binary logs.
+const READING: Duration = Duration::from_secs(3600);
+
 /// What would happen here, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -46,7 +49,7 @@ pub struct Plan {
 /// # Errors
 /// When there is nothing to be done here: no server, a primary, no primary anywhere.
 pub fn plan(call: &Invocation, order: &Order) -> Result<Plan> {
-    let node = Node::gather(call, ASKING)?;
+    let mut node = Node::gather(call, ASKING)?;
     let cluster = node.cluster.clone().context("this node is in no cluster")?;
     let daemon = node.daemon().context("the server does not run on this node: start the resource first")?;
     if node.is_marked(daemon) {
@@ -61,16 +64,19 @@ pub fn plan(call: &Invocation, order: &Order) -> Result<Plan> {
     };
     let donors = source.choose(order.donor.as_deref())?;
     let methods = choose_methods(&node, order.method)?;
-    let may_keep =
-        |order: Option<&Order>| need.as_ref().is_some_and(|need| may_keep_data(&node, &source.record, need, order));
+    let may_keep = |node: &Node, order: Option<&Order>| {
+        need.as_ref().is_some_and(|need| may_keep_data(node, &source.record, need, order))
+    };
     // Where its binary logs cannot be read, it is treated as one that has changed something.
-    let is_harmless = may_keep(Some(order)) && {
+    let is_harmless = may_keep(&node, Some(order)) && {
         let executed = node.quick_session()?.state()?.executed;
+        node.renew(READING);
         divergence::harmless(&node, &source.record, &executed).is_ok_and(|common| common.is_some())
     };
+    node.renew(ASKING);
     let by_itself = match &need {
         None => "it replicates".to_string(),
-        Some(_) if is_harmless && may_keep(None) => "its data stay".to_string(),
+        Some(_) if is_harmless && may_keep(&node, None) => "its data stay".to_string(),
         Some(need) => match decide_now(&node, &cluster, &source, need, false)? {
             Verdict::Provision => "its data are replaced".to_string(),
             Verdict::Wait(why) | Verdict::StayOut(why) => format!("it stays out: {why}"),
