@@ -190,7 +190,7 @@ fn semi_sync_reload(bed: &Bed) -> Result<()> {
     bed.finish(ledger, &bed.names()).map(drop)
 }
 
-/// Pacemaker 2.1.5 promotes a primary again that was reloaded, at least after a clean-up.
+/// Pacemaker (2.1.5, 3.0.3) promotes a primary again that was reloaded after a clean-up.
 fn reload_writes(bed: &Bed) -> Result<()> {
     let (primary, ledger) = bed.standard_load()?;
     let replica = bed.others(&primary)[0].to_owned();

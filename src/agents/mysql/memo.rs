@@ -28,6 +28,9 @@ const FRESH: Duration = Duration::from_secs(5);
 /// its turn.
 const KNOWN: Duration = Duration::from_secs(45);
 
+/// A promotion that needs what was not done for it waits for longer before it is tried again.
+const PASSING: Duration = Duration::from_secs(10);
+
 /// Why clients are kept away while nothing is known.
 const NOT_LOOKED: &str = "its guard has not looked yet";
 
@@ -102,14 +105,17 @@ pub fn heard_primary(node: &Node) -> Option<(String, u64)> {
     Some((words.next()?.to_string(), words.next()?.parse().ok()?))
 }
 
-/// Notes that the promotion of an instance that is promoted already was let pass, unless that was so a moment ago; whether it
-/// was noted.
+/// Whether the promotion of an instance that is promoted already may be let pass: for some seconds, since Pacemaker may begin
+/// the same one several times, and then not for a while.
 pub fn let_pass(node: &Node) -> bool {
-    let is_first = read(node, Kind::LetPass, FULL).is_none();
-    if is_first {
-        write(node, Kind::LetPass, "");
+    match age(node, Kind::LetPass) {
+        Some(age) if age < PASSING => true,
+        Some(age) if age < FULL => false,
+        _ => {
+            write(node, Kind::LetPass, "");
+            true
+        }
     }
-    is_first
 }
 
 /// What the guard has heard of the primary. Where semi-sync is not managed nobody calls: then a notification that did not

@@ -75,9 +75,9 @@ fn react(node: &Node, me: &str, note: &Notification, moment: Moment, operation: 
     }
 }
 
-/// Whether the one that is to be promoted is the primary already, and alive. Pacemaker 2.1.5 takes a reloaded instance for
-/// one that is not promoted, and promotes it again; to seal the replicas for that would hold up writes. Should it be wrong,
-/// the promotion waits for sealed survivors in vain, and the next one finds them sealed: it is let pass once.
+/// Whether the one that is to be promoted is the primary already, and alive. Pacemaker (2.1.5, 3.0.3) takes an instance that was
+/// reloaded after a clean-up for one that is not promoted, and promotes it again; to seal the replicas for that would hold up
+/// writes. Should it be wrong, the promotion waits for sealed survivors in vain (15 s), and the next one finds them sealed.
 fn is_promoted_already(node: &Node, promoted: &[String]) -> Result<bool> {
     let (Some(cluster), Some((primary, epoch))) = (&node.cluster, memo::heard_primary(node)) else { return Ok(false) };
     if *promoted != [primary] || node.daemon().is_none() {

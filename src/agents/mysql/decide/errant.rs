@@ -81,7 +81,7 @@ impl History {
 pub struct Seen {
     /// Transactions that are not in the history, by name: tagged ones are not counted.
     foreign: u64,
-    /// MariaDB: the last transactions of the history's base that are there, by domain.
+    /// MariaDB: domains in which the logs go back to a transaction that is of the history for sure.
     bases: BTreeSet<u32>,
     /// MariaDB: domains whose first transaction ever is there.
     firsts: BTreeSet<u32>,
@@ -216,9 +216,9 @@ impl History {
                 let foreign = executed
                     .domains()
                     .filter(|domain| executed.last_in(*domain).is_some_and(|last| self.lacks(&Name::MariaDb(last))));
-                let is_seen = |domain: u32| match base.last_in(domain) {
-                    Some(_) => seen.bases.contains(&domain),
-                    None => seen.firsts.contains(&domain),
+                let is_seen = |domain: u32| {
+                    let is_from_first = base.last_in(domain).is_none() && seen.firsts.contains(&domain);
+                    is_from_first || seen.bases.contains(&domain)
                 };
                 Ok(foreign.into_iter().all(is_seen))
             }
@@ -381,6 +381,11 @@ mod tests {
         assert_eq!(found(&[(1, 100)]), (true, None), "it may have been the primary");
         assert_eq!(found(&[(1, 90)]), (false, None));
         assert_eq!(found(&[(2, 120), (3, 150)]), (false, None), "its own is older");
+        let first = Record { base: String::new(), ..record.clone() };
+        let history = History::of(&first, &executed).expect("readable");
+        let mut seen = Seen::default();
+        seen.begin(&[mariadb::Gtid { domain: 0, server: 2, sequence: 150 }], &history);
+        assert_eq!(history.is_all_seen(&executed, &seen), Ok(true), "since a first promotion, from nothing");
 
         let record = Record { uuid: Some(B.into()), base: format!("{A}:1-100"), ..open(1, "", "") };
         let c = "cccccccc-0000-0000-0000-000000000003";
