@@ -55,6 +55,9 @@ const SOON: Duration = Duration::from_secs(6);
 /// of a guard for as long, for which actions wait for a while.
 const TELLING: Duration = Duration::from_secs(8);
 
+/// How long it is waited at a time until that server has applied what it has received.
+const APPLYING: Duration = Duration::from_secs(2);
+
 /// What it may take to save what only this instance has.
 const SAVING: Duration = Duration::from_secs(3600);
 
@@ -325,8 +328,13 @@ fn keep_data(
         // As long as the primary counts on it, what it has received is not given up.
         return Ok(Keeping::Later);
     }
-    if replicate::received(&mut session)? != executed {
-        // What it has received is applied first. Nothing more comes: the next look finds what it has then.
+    // What it has received is applied first, but for what meets its own transaction. Nothing more comes: the next look finds
+    // what it has then.
+    let is_stopped = session.replica_status()?.is_some_and(|status| status.applier_error.is_some());
+    if !is_stopped && replicate::drain(&mut session, node.deadline.at_most(APPLYING)).is_err() {
+        return Ok(Keeping::Later);
+    }
+    if session.state()?.executed != executed {
         return Ok(Keeping::Later);
     }
     replicate::detach(&mut session, node.deadline)?;
