@@ -89,11 +89,7 @@ pub fn copy(
     copied: &mut Copied,
     mut is_wanted: impl FnMut(&Name) -> bool,
 ) -> io::Result<()> {
-    let mut magic = [0; 4];
-    input.read_exact(&mut magic)?;
-    if magic != MAGIC {
-        return Err(io::Error::other("it is encrypted, or no binary log"));
-    }
+    read_magic(input)?;
     let mut format: Option<Vec<u8>> = None;
     let mut is_copying = false;
     // A transaction of which not all is there may be of any kind.
@@ -176,20 +172,16 @@ fn statement_of(event: &[u8]) -> Option<String> {
 /// # Errors
 /// When the file cannot be read, or is no binary log.
 pub fn begins_after(input: &mut impl Read) -> io::Result<Vec<mariadb::Gtid>> {
-    let mut magic = [0; 4];
-    input.read_exact(&mut magic)?;
-    if magic != MAGIC {
-        return Err(io::Error::other("it is encrypted, or no binary log"));
-    }
+    read_magic(input)?;
     while let Some(header) = read_header(input)? {
         let length = u32::from_le_bytes([header[9], header[10], header[11], header[12]]);
-        let rest = usize::try_from(length).map_err(io::Error::other)?.checked_sub(HEADER);
+        if !matches!(header[4], kind::FORMAT | kind::MARIADB_LIST) {
+            break;
+        }
         let mut body = Vec::new();
-        input.by_ref().take(rest.unwrap_or_default() as u64).read_to_end(&mut body)?;
-        match header[4] {
-            kind::FORMAT => {}
-            kind::MARIADB_LIST => return Ok(list_of(&body).unwrap_or_default()),
-            _ => break,
+        input.by_ref().take(u64::from(length).saturating_sub(HEADER as u64)).read_to_end(&mut body)?;
+        if header[4] == kind::MARIADB_LIST {
+            return Ok(list_of(&body).unwrap_or_default());
         }
     }
     Ok(Vec::new())
@@ -197,9 +189,7 @@ pub fn begins_after(input: &mut impl Read) -> io::Result<Vec<mariadb::Gtid>> {
 
 /// How many (the upper four bits are flags), then domain, server and number of each.
 fn list_of(body: &[u8]) -> Option<Vec<mariadb::Gtid>> {
-    let number = |at: usize, length: usize| {
-        Some(body.get(at..at + length)?.iter().rev().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)))
-    };
+    let number = |at: usize, length: usize| number(body, at, length);
     let count = usize::try_from(number(0, 4)? & 0x0fff_ffff).ok()?;
     let gtid = |nth: usize| {
         let at = 4 + 16 * nth;
@@ -210,6 +200,18 @@ fn list_of(body: &[u8]) -> Option<Vec<mariadb::Gtid>> {
         })
     };
     (0..count).map(gtid).collect()
+}
+
+/// The first bytes.
+fn read_magic(input: &mut impl Read) -> io::Result<()> {
+    let mut magic = [0; 4];
+    input.read_exact(&mut magic)?;
+    if magic == MAGIC { Ok(()) } else { Err(io::Error::other("it is encrypted, or no binary log")) }
+}
+
+/// A number of so many bytes, the lowest first.
+fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
+    Some(bytes.get(at..at + length)?.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
 }
 
 /// The next event's header; `None` at the end.
@@ -223,10 +225,7 @@ fn read_header(input: &mut impl Read) -> io::Result<Option<[u8; HEADER]>> {
 }
 
 fn name_of(kind: u8, event: &[u8]) -> Option<Name> {
-    let number = |at: usize, length: usize| {
-        let bytes = event.get(at..at + length)?;
-        Some(bytes.iter().rev().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)))
-    };
+    let number = |at: usize, length: usize| number(event, at, length);
     match kind {
         // Flags, source, number.
         kind::MYSQL_GTID => {

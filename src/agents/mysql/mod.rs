@@ -40,6 +40,7 @@ mod review;
 mod staging;
 mod start;
 mod stop;
+mod unled;
 mod validate;
 
 use std::time::Duration;

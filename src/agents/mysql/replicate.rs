@@ -153,7 +153,7 @@ pub fn attach(session: &mut Session, source: &Source, acknowledges: bool, deadli
     Ok(())
 }
 
-/// Ends being a replica, for good: only when the relay log has been applied.
+/// Ends being a replica, for good: only when the relay log has been applied, or nobody counts on what is in it.
 ///
 /// # Errors
 /// When the server does not do so.
