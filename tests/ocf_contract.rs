@@ -19,7 +19,10 @@ const ERR_CONFIGURED: i32 = 6;
 const NOT_RUNNING: i32 = 7;
 
 /// The agents that are held to all of it; what only one of them has is held where it is.
-const AGENTS: &[&str] = &["mysql", "semisync"];
+const AGENTS: &[&str] = &["mysql", "semisync", "vip", "vipcheck"];
+
+/// Those of them that make no sense but as promotable clones.
+const WITH_ROLES: &[&str] = &["mysql", "semisync"];
 
 /// A machine that has an agent under its name, and nothing else: no server, no data, no cluster.
 struct Machine {
@@ -56,6 +59,10 @@ impl Machine {
             ("OCF_RESKEY_datadir", path("no-such-data")),
             ("OCF_RESKEY_socket", path("no-such-socket")),
             ("OCF_RESKEY_pid", path("no-such-pid")),
+            // Set apart for documentation (RFC 5737): it is nobody's, and lies in no network.
+            ("OCF_RESKEY_ip", "192.0.2.77".to_owned()),
+            ("OCF_RESKEY_target_ip", "192.0.2.77".to_owned()),
+            ("OCF_RESKEY_nic", "no-such-nic".to_owned()),
         ];
         let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Machine { agent, directory, env }
@@ -105,6 +112,12 @@ fn convention_2_stop_and_monitor_tell_the_truth_with_everything_missing() {
 fn convention_2_start_and_a_thorough_validation_fail_with_everything_missing() {
     assert_eq!(Machine::bare().call(&["start"]).code, ERR_INSTALLED);
     assert_eq!(Machine::bare().with("OCF_CHECK_LEVEL", "10").call(&["validate-all"]).code, ERR_INSTALLED);
+    for agent in ["vip", "vipcheck"] {
+        let answer = Machine::with_agent(agent).call(&["start"]);
+        assert!(answer.code == ERR_ARGS && answer.stderr.contains("no-such-nic"), "{agent}: {}", answer.stderr);
+        let validated = Machine::with_agent(agent).with("OCF_CHECK_LEVEL", "10").call(&["validate-all"]);
+        assert_eq!(validated.code, ERR_ARGS, "{agent}");
+    }
     // It asks for nothing but a server, which may be there at the next try.
     assert_eq!(Machine::with_agent("semisync").call(&["start"]).code, ERR_GENERIC);
     let semisync = Machine::with_agent("semisync").with("OCF_CHECK_LEVEL", "10");
@@ -120,6 +133,10 @@ fn convention_2_stop_and_monitor_work_with_parameters_that_are_wrong() {
         ("semisync", "acks", "many"),
         ("semisync", "credentials", "/no/such/file"),
         ("semisync", "timeout", "soon"),
+        ("vip", "cidr_netmask", "33"),
+        ("vip", "lease", "1s"),
+        ("vipcheck", "target_ip", "10.77.0.50/24"),
+        ("vipcheck", "wait", "soon"),
     ] {
         let machine = Machine::with_agent(agent).with(&format!("OCF_RESKEY_{name}"), value);
         assert_eq!(machine.call(&["stop"]).code, SUCCESS, "{name}");
@@ -179,7 +196,7 @@ fn convention_17_without_notifications_the_configuration_is_refused_clearly() {
 
 #[test]
 fn convention_17_an_agent_with_roles_refuses_to_be_started_without_them() {
-    for agent in AGENTS {
+    for agent in WITH_ROLES {
         let machine = Machine::with_agent(agent).with("OCF_RESKEY_crm_feature_set", "3.16.1");
         let answer = machine.with("OCF_RESKEY_CRM_meta_on_node", "db1").call(&["start"]);
         assert_eq!(answer.code, ERR_CONFIGURED, "{agent}: {}", answer.stderr);

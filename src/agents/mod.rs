@@ -3,11 +3,14 @@
 mod mark;
 pub mod mysql;
 pub mod semisync;
+mod standing;
+pub mod vip;
+pub mod vipcheck;
 
 use crate::ocf::agent::Agent;
 
 /// All agents.
-pub static ALL: &[&dyn Agent] = &[&mysql::Mysql, &semisync::SemiSync];
+pub static ALL: &[&dyn Agent] = &[&mysql::Mysql, &semisync::SemiSync, &vip::Vip, &vipcheck::VipCheck];
 
 /// The agent of this name.
 pub fn find(name: &str) -> Option<&'static dyn Agent> {

@@ -32,7 +32,7 @@ impl Here {
     /// # Errors
     /// When there is none, or it is not clear which one is meant.
     pub fn find(&self) -> Result<Invocation> {
-        let guards = guard::all(Path::new(RUN_DIR));
+        let guards = guard::all(Path::new(RUN_DIR), "mysql");
         let names = guards.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let wanted = guards.iter().filter(|(name, _)| self.resource.as_ref().is_none_or(|wanted| wanted == name));
         match (wanted.clone().count(), wanted.clone().next()) {

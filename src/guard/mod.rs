@@ -19,7 +19,10 @@ use call::Ear;
 use turn::Turn;
 
 /// How often it is looked whether it has ended.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How long somebody may look whether it is there.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// How long it may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,6 +36,7 @@ pub struct Guard {
     lock: PathBuf,
     number: PathBuf,
     ear: PathBuf,
+    silent: Duration,
 }
 
 impl Guard {
@@ -43,7 +47,13 @@ impl Guard {
             lock: run_dir.join(format!("rustha-{resource}.guard")),
             number: run_dir.join(format!("rustha-{resource}.guard.pid")),
             ear: run_dir.join(format!("rustha-{resource}.guard.ear")),
+            silent: SILENT,
         }
+    }
+
+    /// The same; without a sign of life for this long it hangs.
+    pub fn silent_after(self, silent: Duration) -> Self {
+        Self { silent, ..self }
     }
 
     /// Whether it is there.
@@ -54,7 +64,7 @@ impl Guard {
     /// Whether it shows that it works: each turn of it is a sign of life.
     fn is_lively(&self) -> bool {
         let sign = fs::metadata(&self.number).and_then(|metadata| metadata.modified()).ok();
-        sign.is_none_or(|sign| SystemTime::now().duration_since(sign).unwrap_or_default() < SILENT)
+        sign.is_none_or(|sign| SystemTime::now().duration_since(sign).unwrap_or_default() < self.silent)
     }
 
     /// Whether it is there, and shows that it works.
@@ -89,7 +99,7 @@ impl Guard {
     /// When its files cannot be written.
     pub fn stay(self) -> Result<Option<Stay>> {
         // Somebody may just be looking whether it is there.
-        let Ok(turn) = Turn::take(&self.lock, Deadline::after(PAUSE * 20)) else { return Ok(None) };
+        let Ok(turn) = Turn::take(&self.lock, Deadline::after(LOOK)) else { return Ok(None) };
         let stay = Stay { guard: self, turn };
         stay.show_life()?;
         if let Err(error) = scope::enter(&stay.guard.resource) {
@@ -119,8 +129,8 @@ impl Guard {
     }
 }
 
-/// The processes of the guards on this node, by their resources' names.
-pub fn all(run_dir: &Path) -> Vec<(String, i32)> {
+/// The processes of this agent's guards on this node, by their resources' names.
+pub fn all(run_dir: &Path, agent: &str) -> Vec<(String, i32)> {
     let Ok(entries) = fs::read_dir(run_dir) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let resources =
@@ -129,11 +139,17 @@ pub fn all(run_dir: &Path) -> Vec<(String, i32)> {
         .filter_map(|resource| {
             let guard = Guard::of(run_dir, &resource);
             let pid = fs::read_to_string(&guard.number).ok()?.trim().parse().ok()?;
-            guard.is_there().then_some((resource, pid))
+            (guard.is_there() && is_of(pid, agent)).then_some((resource, pid))
         })
         .collect();
     guards.sort();
     guards
+}
+
+/// Whether this process was started as the guard of this agent.
+fn is_of(pid: i32, agent: &str) -> bool {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words.split(|byte| *byte == 0).nth(2) == Some(agent.as_bytes())
 }
 
 /// Ends this process, which is a guard, with all that its threads are about: another one takes over.

@@ -1,6 +1,7 @@
 //! The only room that runs Pacemaker's tools. What they print is read in `parse` (pure).
 //! Each call costs 7 to 20 ms, so an action asks once, with [`Cluster::view`], and writes only what has changed.
 
+pub mod history;
 pub mod parse;
 mod property;
 pub mod stack;
@@ -151,6 +152,33 @@ impl Cluster {
 
     fn left_attribute(&self) -> String {
         format!("{}-left", self.resource)
+    }
+
+    /// What the cluster has on record of this resource on the nodes where it was ever started or looked for.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub fn history(&self, by: history::By, deadline: Deadline) -> Result<BTreeMap<String, history::Seen>> {
+        let path = property::nodes_with_history(&self.resource);
+        let answer = exec::run("cibadmin", &["--query", "--xpath", &path], None, deadline)?;
+        if is_no_such(&answer) {
+            return Ok(BTreeMap::new());
+        }
+        history::read(&answer.success()?, &self.resource, by).context("cannot read what is on record of the resource")
+    }
+
+    /// Whether Pacemaker lets a part of the cluster without quorum keep what it has (`no-quorum-policy`).
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub fn keeps_without_quorum(&self, deadline: Deadline) -> Result<bool> {
+        let path = property::path_anywhere("no-quorum-policy");
+        let answer = exec::run("cibadmin", &["--query", "--xpath", &path], None, deadline)?;
+        if is_no_such(&answer) {
+            return Ok(false);
+        }
+        let policy = parse::pair_value(&answer.success()?);
+        Ok(policy.is_some_and(|policy| ["ignore", "freeze"].contains(&policy.as_str())))
     }
 
     /// The name of the node attribute in which Pacemaker keeps this resource's promotion score.

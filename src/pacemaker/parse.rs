@@ -196,7 +196,8 @@ fn parse_role(role: &str) -> Option<Role> {
     }
 }
 
-fn attributes_of(element: &BytesStart<'_>) -> Result<BTreeMap<String, String>> {
+/// An element's attributes, by name.
+pub(super) fn attributes_of(element: &BytesStart<'_>) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     for attribute in element.attributes() {
         let attribute = attribute.context("a broken attribute")?;

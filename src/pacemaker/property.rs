@@ -22,6 +22,17 @@ pub fn path(set: &str, name: &str) -> String {
     format!("//cluster_property_set[@id='{set}']/nvpair[@name='{name}']")
 }
 
+/// The path of a cluster property, in whichever set it is.
+pub fn path_anywhere(name: &str) -> String {
+    format!("//crm_config/cluster_property_set/nvpair[@name='{name}']")
+}
+
+/// The path of the nodes that have operations of this resource on record, or of an instance of it.
+pub fn nodes_with_history(resource: &str) -> String {
+    let is_it = format!("@id={} or starts-with(@id,{})", literal(resource), literal(&format!("{resource}:")));
+    format!("//node_state[lrm/lrm_resources/lrm_resource[{is_it}]]")
+}
+
 /// The path of everything that says whether Pacemaker manages something: a cluster's property, a node's attribute, a
 /// resource's or their defaults' meta attribute, wherever it holds.
 pub fn management() -> String {

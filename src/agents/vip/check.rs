@@ -1,0 +1,99 @@
+//! Whether the address may be taken: nobody on the network has it, and no node of the cluster that is lost may still have it.
+//!
+//! What it costs (objection 24): nothing where the cluster has just stopped it on another node; a few packets, 0.15 s, where
+//! nothing is known, which is so after a node was fenced; the rest of its lease where a node is lost and not fenced.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, bail};
+
+use super::decide::{self, Before, Wait, Watch};
+use super::node::Node;
+use super::place::Place;
+use crate::net::probe::{self, Holder, Prober};
+
+/// So often it is asked where nobody is expected to answer, each time for so long: hosts of a local network answer within
+/// a millisecond (RFC 5227 has three probes as well, seconds apart, for networks that have just come up).
+const PROBES: u64 = 3;
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How often it is asked while somebody is expected to let it go.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// What the cluster may take to say what it knows.
+const ASKING: Duration = Duration::from_secs(3);
+
+/// Returns when the address may be taken.
+///
+/// # Errors
+/// When somebody has it, or it cannot be found out.
+pub fn await_free(node: &Node, place: &Place) -> Result<()> {
+    let ip = place.address.ip;
+    let (before, begun) = (what_was_before(node), Instant::now());
+    if before == Before::GivenBack {
+        return Ok(());
+    }
+    let mut prober = Prober::on_link(ip, &place.interface)?;
+    match (before, node.config.lease) {
+        (Before::MayBeLostWith(nodes), Some(lease)) => await_release(node, place, &mut prober, &nodes, begun, lease),
+        (before, _) => {
+            if let Before::MayBeLostWith(nodes) = before {
+                log::warn!("{} may still have {ip}, without a lease: only who answers is seen", nodes.join(", "));
+            }
+            match probe::ask(&mut prober, PROBES, PATIENCE)? {
+                Some(holder) => bail!("{}", describe(place, &holder)),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// What the cluster knows. What cannot be found out counts as the worst.
+fn what_was_before(node: &Node) -> Before {
+    let Some(cluster) = &node.cluster else { return Before::Unknown };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    match cluster.history(node.by, node.deadline.at_most(ASKING)) {
+        Ok(history) => decide::before(&history, now),
+        Err(error) => {
+            log::warn!("where the address was before is not known: {error:#}");
+            Before::MayBeLostWith(vec!["some node".into()])
+        }
+    }
+}
+
+/// Waits until lost nodes have let it go.
+fn await_release(
+    node: &Node,
+    place: &Place,
+    prober: &mut Prober,
+    nodes: &[String],
+    begun: Instant,
+    lease: Duration,
+) -> Result<()> {
+    let (ip, nodes) = (place.address.ip, nodes.join(", "));
+    log::warn!("{nodes}: lost, not fenced, and may have {ip}: waiting for up to {}s", lease.as_secs());
+    let mut watch = Watch::default();
+    loop {
+        let asked = Instant::now();
+        let holder = prober.ask(EVERY)?;
+        match watch.see(holder.is_some(), begun.elapsed(), lease) {
+            Wait::IsFree => {
+                log::info!("{ip} is free after {:.1}s", begun.elapsed().as_secs_f32());
+                return Ok(());
+            }
+            Wait::IsInVain => {
+                let who = holder.map(|holder| describe(place, &holder)).unwrap_or_default();
+                bail!("{who}, also after the lease of {nodes}: fence it, or take the address from it by hand");
+            }
+            Wait::GoesOn if node.deadline.is_over() => {
+                bail!("{nodes} may still have {ip}: the action's time is over before its lease");
+            }
+            Wait::GoesOn => sleep(EVERY.saturating_sub(asked.elapsed())),
+        }
+    }
+}
+
+fn describe(place: &Place, holder: &Holder) -> String {
+    format!("{} is in use: {holder} answers for it on {}", place.address.ip, place.interface.name)
+}

@@ -1,0 +1,93 @@
+//! `start`, and `promote` in a clone: the address is taken.
+
+use std::thread::sleep;
+
+use anyhow::{Context, Result};
+
+use super::node::Node;
+use super::place::{self, Place};
+use super::{check, guard};
+use crate::agents::standing::Standing;
+use crate::net::addresses;
+use crate::net::announce::announce;
+use crate::ocf::exit::{ExitCode, OcfError, Outcome};
+use crate::pacemaker::Score;
+
+/// Any instance is as good as another one: who is promoted follows from what the address goes with.
+const SCORE: Score = Score::Value(5);
+
+/// An instance of a clone stands by.
+///
+/// # Errors
+/// When the parameters do not fit this node, or the cluster cannot be told.
+pub fn stand_by(node: &Node) -> Outcome {
+    node.ensure_configured()?;
+    place::find(&node.config)?;
+    node.memory().write(Standing::By)?;
+    if let Some(cluster) = &node.cluster {
+        cluster.set_score(SCORE, node.deadline)?;
+    }
+    Ok(ExitCode::Success)
+}
+
+/// Promotes an instance that is started.
+///
+/// # Errors
+/// When it is not started, or the address cannot be taken.
+pub fn promote(node: &Node) -> Outcome {
+    if node.memory().read().is_none() {
+        return Err(OcfError::generic("it is not started, and so cannot be promoted").into());
+    }
+    take(node, Standing::Promoted)
+}
+
+/// Takes the address, unless somebody has it.
+///
+/// # Errors
+/// When it does not fit this node, somebody else has it, or the kernel refuses it.
+pub fn take(node: &Node, standing: Standing) -> Outcome {
+    node.ensure_configured()?;
+    node.ensure_time()?;
+    let place = place::find(&node.config)?;
+    if !place.interface.has_carrier {
+        log::warn!("{} has no carrier: is the cable in?", place.interface.name);
+    }
+    if node.held()?.is_none() && node.config.check {
+        check::await_free(node, &place)?;
+    }
+    // Remembered first: an action that is ended here is followed by a stop.
+    node.memory().write(standing)?;
+    addresses::set(&place.address)?;
+    log::info!("{}/{} is on {} now", place.address.ip, place.address.prefix, place.interface.name);
+    tell(node, &place)?;
+    guard::begin(node);
+    Ok(ExitCode::Success)
+}
+
+/// Tells the network where the address is: once, and the rest is the guard's, or all of it.
+fn tell(node: &Node, place: &Place) -> Result<()> {
+    let (ip, config) = (place.address.ip, &node.config);
+    let has_guard = node.cluster.is_some();
+    let at_once = if config.announces_later && has_guard { config.announcements.min(1) } else { config.announcements };
+    for number in 0..at_once {
+        if number > 0 {
+            sleep(config.announce_every.min(node.deadline.remaining()));
+        }
+        announce(ip, &place.interface)?;
+    }
+    Ok(())
+}
+
+/// Takes changed parameters over: the lease, and what the guard does.
+///
+/// # Errors
+/// When they do not fit this node.
+pub fn reload(node: &Node) -> Outcome {
+    node.ensure_configured()?;
+    if node.held()?.is_some() {
+        let place = place::find(&node.config)?;
+        addresses::set(&place.address).context("the new lease")?;
+        guard::begin(node);
+    }
+    Ok(ExitCode::Success)
+}
