@@ -173,6 +173,8 @@ fn torn_replica(bed: &Bed) -> Result<()> {
     node.run(&["crm_standby", "--node", &stopped, "--delete"])?;
     bed.wait_all_instances(WHOLE)?;
     let whole = bed.wait_settled(PROVIDED)?;
+    // Of the transaction, 120 MB go to the two replicas.
+    ledger.wait_until_written(SOON)?;
     finish(bed, ledger, &whole)?;
     for name in &whole {
         let rows = bed.node(name)?.sql("SELECT COUNT(*) FROM app.torn")?;
@@ -219,11 +221,12 @@ fn make_errant(bed: &Bed, primary: &str, errant: &str) -> Result<()> {
     bed.node(primary)?.sql("CREATE TABLE app.errant (id INT PRIMARY KEY)")?;
     let replica = bed.node(errant)?;
     bed.wait("the table on the replica", SOON, || replica.sql("SELECT COUNT(*) FROM app.errant").map(Some))?;
-    let close = match bed.lab().root().vendor() {
-        Vendor::MySql => "SET GLOBAL super_read_only=1",
-        Vendor::MariaDb => "SET GLOBAL read_only=1",
+    // As root one writes to a closed server, which stays closed for others: it is the scenario's write, not a second writer's.
+    let (open, close) = match bed.lab().root().vendor() {
+        Vendor::MySql => ("SET GLOBAL super_read_only=0;", "SET GLOBAL super_read_only=1;"),
+        Vendor::MariaDb => ("", ""),
     };
-    replica.sql(&format!("SET GLOBAL read_only=0; INSERT INTO app.errant VALUES (1); {close}"))?;
+    replica.sql(&format!("{open} INSERT INTO app.errant VALUES (1); {close}"))?;
     let status = bed.wait_status(errant, "excluded: ", SOON)?;
     println!("{errant}: {status}");
     // The monitor's words, or those of the guard, which says what becomes of it.
