@@ -24,6 +24,8 @@ const AGENTS: &[Shown] = &[
         short: "Semi-synchronous replication beside a database that somebody else runs",
         parameter: "credentials",
     },
+    Shown { name: "vip", short: "An IP address that cannot be on two nodes", parameter: "cidr_netmask" },
+    Shown { name: "vipcheck", short: "Starts only where nobody on the network has an address", parameter: "target_ip" },
 ];
 
 impl Shown {
@@ -113,9 +115,13 @@ fn shown(bed: &Bed) -> Result<()> {
 }
 
 fn ocf_tester(bed: &Bed) -> Result<()> {
-    let given = ["replication_user=repl", "replication_passwd=repl-secret"];
-    let complaints = ask_ocf_tester(bed.node("db1")?, "mysql", &given)?;
-    ensure!(complaints.is_empty(), "{}", complaints.join("; "));
+    let database = ["replication_user=repl", "replication_passwd=repl-secret"];
+    for (agent, given) in
+        [("mysql", &database[..]), ("vip", &["ip=10.77.0.60"]), ("vipcheck", &["target_ip=10.77.0.60", "wait=100ms"])]
+    {
+        let complaints = ask_ocf_tester(bed.node("db1")?, agent, given)?;
+        ensure!(complaints.is_empty(), "{agent}: {}", complaints.join("; "));
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Scenarios on real clusters, one file a subject. `cargo lab test` plays them; a new file is a line in `mod` and a
 //! line in `ALL`.
 
+mod address;
 mod closed;
 mod cold_start;
 mod configuration;
@@ -43,6 +44,7 @@ const ALL: &[&[Scenario]] = &[
     readers::ALL,
     maintenance::ALL,
     stack::ALL,
+    address::ALL,
     systemd::ALL,
     configuration::ALL,
     semisync::ALL,

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Fault, Vendor};
 
+use crate::address::WITHOUT_WRITES;
 use crate::{BOTH, PROVIDED, WHOLE};
 
 pub const ALL: &[Scenario] = &[
@@ -61,7 +62,8 @@ const FENCING: (&str, &str) = ("property stonith-enabled=false\n", "property sto
 const PATIENCE: (&str, &str) = ("params replication_user=repl", "params replication_user=repl semi_sync_degrade=5s");
 
 fn primary_cut_off(bed: &Bed) -> Result<()> {
-    let primary = bed.standard_configuration_with_all(&[PATIENCE])?;
+    bed.configure_changed(&[PATIENCE])?;
+    let primary = bed.wait_configured()?;
     let ledger = bed.ledger()?;
     ledger.wait_for_acknowledged(50, SOON)?;
     ledger.mark(format!("cable-out {primary}"));
@@ -75,7 +77,8 @@ fn primary_cut_off(bed: &Bed) -> Result<()> {
     let whole = bed.wait_settled(PROVIDED)?;
     ledger.wait_until_written(SOON)?;
     let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
-    bed.finish(ledger, &whole).map(drop)
+    let verdict = bed.finish(ledger, &whole)?;
+    verdict.assert_gap_within(WITHOUT_WRITES)
 }
 
 /// What a primary finds that was cut off, with Pacemaker's hands tied by maintenance mode. The promotion is forged: of a

@@ -1,5 +1,5 @@
-//! The cluster's stack on the primary dies or hangs, and the server lives on. Until the address has an agent of this
-//! project's, two nodes may hold it then: what is held here is what the servers acknowledge.
+//! The cluster's stack on the primary dies or hangs, and the server lives on: it acknowledges nothing more, and gives the
+//! address back.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Fault, Node};
 
+use crate::address::{LEASE, WITHOUT_WRITES};
 use crate::{BOTH, PROVIDED, WHOLE};
 
 const fn scenario(name: &'static str, about: &'static str, long: bool, run: fn(&Bed) -> Result<()>) -> Scenario {
@@ -76,7 +77,7 @@ fn is_closed(node: &Node) -> Result<bool> {
 }
 
 fn lost(bed: &Bed, break_stack: fn(&Bed, &str) -> Result<()>) -> Result<()> {
-    let (primary, ledger) = bed.standard_load()?;
+    let (primary, ledger) = bed.printed_load()?;
     let node = bed.node(&primary)?;
     let client = bed.client_of(&primary)?;
     client.run("CREATE TABLE app.split (id INT PRIMARY KEY)")?;
@@ -101,7 +102,10 @@ fn lost(bed: &Bed, break_stack: fn(&Bed, &str) -> Result<()>) -> Result<()> {
     let whole = bed.wait_settled(PROVIDED)?;
     ledger.wait_for_acknowledged(50, SOON)?;
     let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
-    bed.finish_split(ledger, &whole).map(drop)
+    // Both servers are open for a moment, until the old primary's guard has closed it; it acknowledges nothing.
+    let verdict = bed.finish_split(ledger, &whole)?;
+    verdict.assert_one_vip()?;
+    verdict.assert_gap_within(WITHOUT_WRITES)
 }
 
 fn stopped(bed: &Bed) -> Result<()> {
@@ -168,14 +172,14 @@ fn headless(bed: &Bed) -> Result<()> {
 }
 
 fn upgrade(bed: &Bed) -> Result<()> {
-    let (primary, ledger) = bed.standard_load()?;
+    let (primary, ledger) = bed.printed_load()?;
     bed.set_maintenance(true)?;
     ledger.mark("the stack is stopped on all nodes");
     for node in bed.lab().nodes() {
         node.stop_stack()?;
     }
-    // Longer than stack_timeout, with the second in which the guard looks.
-    std::thread::sleep(Duration::from_secs(15));
+    // Longer than stack_timeout, and than the address would stay by itself.
+    std::thread::sleep(LEASE + Duration::from_secs(5));
     ledger.wait_for_acknowledged(50, SOON)?;
     for node in bed.lab().nodes() {
         let said = bed.logged(node.name(), "maintenance mode is on")?;
@@ -189,5 +193,7 @@ fn upgrade(bed: &Bed) -> Result<()> {
     ensure!(now == primary, "the primary moved to {now}");
     ledger.wait_for_acknowledged(50, SOON)?;
     bed.ensure_nobody_closed()?;
-    bed.finish(ledger, &bed.names()).map(drop)
+    let verdict = bed.finish(ledger, &bed.names())?;
+    // Neither the address nor the writes have ever stopped.
+    verdict.assert_gap_within(Duration::from_secs(1))
 }

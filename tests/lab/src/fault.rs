@@ -35,6 +35,8 @@ pub enum Fault {
     KillCorosync,
     /// Corosync stands still (SIGSTOP)
     HangCorosync,
+    /// All processes stand still (SIGSTOP); the kernel goes on answering for the node's addresses
+    HangMachine,
     /// No free space is left on the disk
     DiskFull,
 }
@@ -58,6 +60,7 @@ pub(crate) fn inject(node: &Node, kind: Fault) -> Result<()> {
         Fault::StopCorosync => node.end(Daemon::Corosync, "corosync", Duration::from_secs(30)),
         Fault::KillCorosync => kill_all(node, Daemon::Corosync),
         Fault::HangCorosync => signal_all(node, Daemon::Corosync, Signal::SIGSTOP),
+        Fault::HangMachine => signal_machine(node, Signal::SIGSTOP),
         Fault::DiskFull => node.fill_disk(),
     }
 }
@@ -69,9 +72,7 @@ pub(crate) fn undo(node: &Node) -> Result<()> {
     if !node.is_on() {
         return node.power_on();
     }
-    for daemon in [Daemon::Database, Daemon::Guard, Daemon::Corosync] {
-        node.pids_of(daemon)?.into_iter().try_for_each(|pid| processes::send(pid, Signal::SIGCONT))?;
-    }
+    signal_machine(node, Signal::SIGCONT)?;
     node.start_stack()
 }
 
@@ -88,6 +89,14 @@ fn hang(node: &Node) -> Result<()> {
     wait_until("the database server standing still", deadline, Duration::from_millis(1), || {
         Ok(pids.iter().all(|pid| processes::state(*pid) == Some('T')))
     })
+}
+
+/// Twice: a process that was just being started is found the second time.
+fn signal_machine(node: &Node, signal: Signal) -> Result<()> {
+    for _ in 0..2 {
+        node.processes()?.into_iter().try_for_each(|pid| processes::send(pid, signal))?;
+    }
+    Ok(())
 }
 
 fn signal_all(node: &Node, daemon: Daemon, signal: Signal) -> Result<()> {

@@ -124,6 +124,24 @@ impl Lab {
         VIP
     }
 
+    /// The client's own address.
+    pub fn client_address(&self) -> Ipv4Addr {
+        CLIENT_ADDRESS
+    }
+
+    /// Gives the client one more address, with the length of its prefix. Returns the hardware address that others see.
+    pub fn add_address_to_client(&self, address: &str) -> Result<String> {
+        network::add_address(&self.layout, CLIENT, address)?;
+        Ok(network::mac(CLIENT_ADDRESS))
+    }
+
+    /// Whether the client reaches this address: a port on which nobody listens is refused.
+    pub fn reaches(&self, ip: &str) -> Result<bool> {
+        let connect = format!("exec 3<>/dev/tcp/{ip}/1");
+        let output = self.client_program(&["timeout", "5", "bash", "-c", &connect]).output()?;
+        Ok(output.stderr.contains("refused"))
+    }
+
     /// Breaks something. Returns when it is broken, not when the cluster has noticed.
     pub fn fault(&self, kind: Fault, node: &str) -> Result<()> {
         let node = self.node(node)?;

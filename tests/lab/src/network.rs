@@ -23,9 +23,7 @@ pub(crate) fn build_switch(layout: &Layout) -> Result<()> {
 pub(crate) fn plug_in(layout: &Layout, member: &str, address: Ipv4Addr) -> Result<()> {
     pull_out(layout, member)?;
     let (switch, netns) = (layout.netns_name(BRIDGE), layout.netns_name(member));
-    let [a, b, c, d] = address.octets();
-    // Always the same for a member, as a network card's is.
-    let mac = format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}");
+    let mac = mac(address);
     ip(&["netns", "add", &netns])?;
     let peer = ["peer", "name", "eth0", "address", &mac, "netns", &netns];
     ip(&[&["-n", &switch, "link", "add", member, "type", "veth"], &peer[..]].concat())?;
@@ -33,6 +31,24 @@ pub(crate) fn plug_in(layout: &Layout, member: &str, address: Ipv4Addr) -> Resul
     ip(&["-n", &netns, "address", "add", &format!("{address}/24"), "dev", "eth0"])?;
     ip(&["-n", &netns, "link", "set", "lo", "up"])?;
     ip(&["-n", &netns, "link", "set", "eth0", "up"]).map(drop)
+}
+
+/// The hardware address of a member: always the same, as a network card's is.
+pub(crate) fn mac(address: Ipv4Addr) -> String {
+    let [a, b, c, d] = address.octets();
+    format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+}
+
+/// Gives a member one more address, `10.77.0.60/24`.
+pub(crate) fn add_address(layout: &Layout, member: &str, address: &str) -> Result<()> {
+    let mut words = vec!["-n", "", "address", "add", address, "dev", "eth0"];
+    let netns = layout.netns_name(member);
+    words[1] = &netns;
+    if address.contains(':') {
+        // Usable at once.
+        words.push("nodad");
+    }
+    ip(&words).map(drop)
 }
 
 /// Takes the namespace and the cable away. Without this the kernel would go on answering for the addresses of

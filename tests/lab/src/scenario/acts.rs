@@ -26,6 +26,14 @@ impl Bed {
         Ok((primary, ledger))
     }
 
+    /// The same by the README's commands as they are printed.
+    pub fn printed_load(&self) -> Result<(String, Ledger)> {
+        let primary = self.printed_configuration()?;
+        let ledger = self.ledger()?;
+        ledger.wait_for_acknowledged(50, WRITING)?;
+        Ok((primary, ledger))
+    }
+
     /// Asks for a planned move to this node as `rustha switchover` and the README do: by its promotion score.
     pub fn raise_target(&self, node: &str) -> Result<()> {
         let promotion = format!("--promotion={RESOURCE}");
