@@ -68,8 +68,7 @@ impl Prober {
             }
         };
         let (socket, way) = opened.with_context(|| format!("cannot ask on {name} who has {ip}"))?;
-        let own = interfaces::all()?.iter().filter_map(|interface| interface.mac).collect();
-        Ok(Self { socket, way, own, sequence: 0 })
+        Ok(Self { socket, way, own: own_macs()?, sequence: 0 })
     }
 
     /// One who pings.
@@ -146,6 +145,43 @@ impl Prober {
         let [.., a, b] = std::process::id().to_be_bytes();
         [a, b]
     }
+}
+
+/// One who hears whether somebody is about to take an address that is here.
+pub struct Listener {
+    socket: Socket,
+    ip: Ipv4Addr,
+    own: Vec<Mac>,
+}
+
+impl Listener {
+    /// Listens at this interface; `None` where it cannot be told who only looks for the address: with IPv6, whoever wants to
+    /// talk to it asks the same.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn on_link(ip: IpAddr, interface: &Interface) -> Result<Option<Self>> {
+        let IpAddr::V4(ip) = ip else { return Ok(None) };
+        let socket = sockets::arp(interface.index).context("cannot hear who asks for the address")?;
+        socket.set_nonblocking(true).context("cannot hear who asks for the address")?;
+        Ok(Some(Self { socket, ip, own: own_macs()? }))
+    }
+
+    /// Who has asked, or claimed it, since this was asked last.
+    pub fn heard(&self) -> Option<Mac> {
+        let mut frame = [0; PACKET];
+        while let Ok(length) = (&self.socket).read(&mut frame) {
+            let claimant = arp::parse(&frame[..length]).and_then(|packet| arp::claimant(&packet, self.ip));
+            if let Some(mac) = claimant.filter(|mac| !self.own.contains(mac)) {
+                return Some(mac);
+            }
+        }
+        None
+    }
+}
+
+fn own_macs() -> Result<Vec<Mac>> {
+    Ok(interfaces::all()?.iter().filter_map(|interface| interface.mac).collect())
 }
 
 /// Asks so often, each time for so long; who has the address, if anybody.

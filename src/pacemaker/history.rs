@@ -22,6 +22,8 @@ pub struct Seen {
     pub last: Last,
     /// When that came to be, by the node's own clock, since 1970.
     pub since: Option<Duration>,
+    /// What tells that operation from all others of its node.
+    pub operation: String,
     /// It failed to start, or to be promoted.
     pub has_failed: bool,
 }
@@ -88,10 +90,11 @@ pub fn read(xml: &str, resource: &str, by: By) -> Result<BTreeMap<String, Seen>>
             }
             Event::End(element) if element.name().as_ref() == "node_state" => {
                 if let Some((name, is_member)) = node.take()
-                    && let Some((last, since)) = judge(&operations, by)
+                    && let Some((operation, last)) = judge(&operations, by)
                 {
                     let has_failed = operations.iter().any(is_failed_start);
-                    found.insert(name, Seen { is_member, last, since, has_failed });
+                    let (since, operation) = (operation.changed, operation.identity());
+                    found.insert(name, Seen { is_member, last, since, operation, has_failed });
                 }
             }
             Event::Eof => return Ok(found),
@@ -109,11 +112,17 @@ fn is_failed_start(operation: &Operation) -> bool {
     matches!(operation.name.as_str(), "start" | "promote") && operation.number.is_some() && operation.code != 0
 }
 
-/// What the last operation says that tells, and since when; `None`: none of them tells.
-fn judge(operations: &[Operation], by: By) -> Option<(Last, Option<Duration>)> {
+impl Operation {
+    fn identity(&self) -> String {
+        let number = self.number.map_or("pending".into(), |number| number.to_string());
+        format!("{number}.{}", self.changed.unwrap_or_default().as_secs())
+    }
+}
+
+/// The last operation that tells, and what it says; `None`: none of them tells.
+fn judge(operations: &[Operation], by: By) -> Option<(&Operation, Last)> {
     let telling = operations.iter().filter_map(|operation| Some((operation, tells(operation, by)?)));
-    let (operation, last) = telling.max_by_key(|(operation, _)| operation.number.unwrap_or(i64::MAX))?;
-    Some((last, operation.changed))
+    telling.max_by_key(|(operation, _)| operation.number.unwrap_or(i64::MAX))
 }
 
 /// What this one says. What has failed, or has not ended, leaves it open.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 
-use super::decide::{self, Before, Wait, Watch};
+use super::decide::{self, Before, Claim, Wait, Watch};
 use super::node::Node;
 use super::place::Place;
 use crate::net::probe::{self, Holder, Prober};
@@ -36,10 +36,14 @@ pub fn await_free(node: &Node, place: &Place) -> Result<()> {
     }
     let mut prober = Prober::on_link(ip, &place.interface)?;
     match (before, node.config.lease) {
-        (Before::MayBeLostWith(nodes), Some(lease)) => await_release(node, place, &mut prober, &nodes, begun, lease),
+        (Before::MayBeLostWith(claims), Some(lease)) => {
+            await_release(node, place, &mut prober, &names(&claims), begun, lease)?;
+            forget(node, &claims);
+            Ok(())
+        }
         (before, _) => {
-            if let Before::MayBeLostWith(nodes) = before {
-                log::warn!("{} may still have {ip}, without a lease: only who answers is seen", nodes.join(", "));
+            if let Before::MayBeLostWith(claims) = before {
+                log::warn!("{} may still have {ip}, without a lease: only who answers is seen", names(&claims));
             }
             match probe::ask(&mut prober, PROBES, PATIENCE)? {
                 Some(holder) => bail!("{}", describe(place, &holder)),
@@ -53,13 +57,37 @@ pub fn await_free(node: &Node, place: &Place) -> Result<()> {
 fn what_was_before(node: &Node) -> Before {
     let Some(cluster) = &node.cluster else { return Before::Unknown };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    match cluster.history(node.by, node.deadline.at_most(ASKING)) {
-        Ok(history) => decide::before(&history, now),
-        Err(error) => {
-            log::warn!("where the address was before is not known: {error:#}");
-            Before::MayBeLostWith(vec!["some node".into()])
+    let deadline = node.deadline.at_most(ASKING);
+    let ask = || -> Result<Before> {
+        let history = cluster.history(node.by, deadline)?;
+        match decide::before(&history, "", now) {
+            Before::MayBeLostWith(_) => {
+                Ok(decide::before(&history, &cluster.read_record(deadline)?.unwrap_or_default(), now))
+            }
+            known => Ok(known),
         }
+    };
+    ask().unwrap_or_else(|error| {
+        log::warn!("where the address was before is not known: {error:#}");
+        Before::MayBeLostWith(Vec::new())
+    })
+}
+
+/// Notes that these claims are over. What cannot be noted is waited for once more.
+fn forget(node: &Node, claims: &[Claim]) {
+    let Some(cluster) = &node.cluster else { return };
+    let deadline = node.deadline.at_most(ASKING);
+    let noted = cluster
+        .read_record(deadline)
+        .and_then(|before| cluster.replace_record(before.as_deref(), &decide::note(claims), deadline));
+    if let Err(error) = noted {
+        log::warn!("{error:#}");
     }
+}
+
+fn names(claims: &[Claim]) -> String {
+    let names: Vec<&str> = claims.iter().map(|claim| claim.node.as_str()).collect();
+    if names.is_empty() { "some node".into() } else { names.join(", ") }
 }
 
 /// Waits until lost nodes have let it go.
@@ -67,11 +95,11 @@ fn await_release(
     node: &Node,
     place: &Place,
     prober: &mut Prober,
-    nodes: &[String],
+    nodes: &str,
     begun: Instant,
     lease: Duration,
 ) -> Result<()> {
-    let (ip, nodes) = (place.address.ip, nodes.join(", "));
+    let ip = place.address.ip;
     log::warn!("{nodes}: lost, not fenced, and may have {ip}: waiting for up to {}s", lease.as_secs());
     let mut watch = Watch::default();
     loop {

@@ -1,6 +1,7 @@
 //! What is decided about an address: whether somebody may still have it, and whether its lease is renewed. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::pacemaker::history::{Last, Seen};
@@ -13,16 +14,41 @@ const JUST_NOW: Duration = Duration::from_secs(60);
 pub enum Before {
     /// The cluster has just taken it from one of its nodes.
     GivenBack,
-    /// These nodes are lost, and may have it until their lease is over.
-    MayBeLostWith(Vec<String>),
+    /// These nodes are lost, and may have it until their lease is over: by these operations, which are on record.
+    MayBeLostWith(Vec<Claim>),
     /// Nothing is known.
     Unknown,
 }
 
-/// What the cluster's record says of the address; `now`: since 1970.
-pub fn before(history: &BTreeMap<String, Seen>, now: Duration) -> Before {
+/// That a node may have the address, by an operation of it that is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The node's name.
+    pub node: String,
+    operation: String,
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}@{}", self.node, self.operation)
+    }
+}
+
+/// The claims that were waited for, as they are noted for whoever takes the address next: a node that is lost for good is
+/// waited for once.
+pub fn note(claims: &[Claim]) -> String {
+    claims.iter().map(Claim::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// What the cluster's record says of the address; `noted`: the claims that are over; `now`: since 1970.
+pub fn before(history: &BTreeMap<String, Seen>, noted: &str, now: Duration) -> Before {
     let is_lost = |seen: &Seen| !seen.is_member && seen.last == Last::MayBeThere;
-    let lost: Vec<String> = history.iter().filter(|(_, seen)| is_lost(seen)).map(|(node, _)| node.clone()).collect();
+    let claims = history
+        .iter()
+        .filter(|(_, seen)| is_lost(seen))
+        .map(|(node, seen)| Claim { node: node.clone(), operation: seen.operation.clone() });
+    let is_over = |claim: &Claim| noted.split(' ').any(|noted| noted == claim.to_string());
+    let lost: Vec<Claim> = claims.filter(|claim| !is_over(claim)).collect();
     if !lost.is_empty() {
         return Before::MayBeLostWith(lost);
     }
@@ -77,22 +103,36 @@ mod tests {
     use super::*;
 
     fn seen(is_member: bool, last: Last, since: u64) -> Seen {
-        Seen { is_member, last, since: Some(Duration::from_secs(since)), has_failed: false }
+        let since = Some(Duration::from_secs(since));
+        Seen { is_member, last, since, operation: "7.10".into(), has_failed: false }
     }
 
     fn of(nodes: &[(&str, Seen)]) -> Before {
+        noted(nodes, "")
+    }
+
+    fn noted(nodes: &[(&str, Seen)], noted: &str) -> Before {
         let history = nodes.iter().map(|(name, seen)| (name.to_string(), seen.clone())).collect();
-        before(&history, Duration::from_secs(1000))
+        before(&history, noted, Duration::from_secs(1000))
     }
 
     #[test]
     fn a_lost_node_may_have_it_until_it_is_fenced_or_back() {
         let (there, not_there) = (Last::MayBeThere, Last::NotThere);
         let lost = of(&[("db1", seen(false, there, 10)), ("db2", seen(true, not_there, 10))]);
-        assert_eq!(lost, Before::MayBeLostWith(vec!["db1".into()]));
+        assert_eq!(lost, Before::MayBeLostWith(vec![Claim { node: "db1".into(), operation: "7.10".into() }]));
         // Fenced: Pacemaker has forgotten what was there.
         assert_eq!(of(&[("db2", seen(true, not_there, 10))]), Before::Unknown);
         assert_eq!(of(&[("db1", seen(true, there, 10))]), Before::Unknown, "who is a member answers to Pacemaker");
+    }
+
+    #[test]
+    fn a_node_that_is_lost_for_good_is_waited_for_once() {
+        let nodes = [("db1", seen(false, Last::MayBeThere, 10)), ("db2", seen(true, Last::GivenBack, 990))];
+        let Before::MayBeLostWith(claims) = of(&nodes) else { panic!("db1 is lost") };
+        assert_eq!(noted(&nodes, &note(&claims)), Before::GivenBack);
+        // It was back in the meantime, and is lost again.
+        assert!(matches!(noted(&nodes, "db1@6.9 db3@7.10"), Before::MayBeLostWith(_)));
     }
 
     #[test]

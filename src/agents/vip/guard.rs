@@ -14,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::guard::{self, Stay};
 use crate::net::addresses;
 use crate::net::announce::announce;
+use crate::net::probe::Listener;
 use crate::ocf::env::Invocation;
 use crate::pacemaker::{Cluster, stack};
 
@@ -83,6 +84,8 @@ struct Watch {
     next_renewal: Instant,
     /// Since when the stack is gone.
     gone_since: Option<Instant>,
+    /// Hears then whether another node is about to take the address.
+    listener: Option<Listener>,
     /// What the configuration on the disk said when it was found gone, until the cluster is whole again.
     was_left_alone: Option<bool>,
     /// How many announcements are left of those after the address was taken.
@@ -100,6 +103,7 @@ impl Watch {
             renewed: None,
             next_renewal: now,
             gone_since: None,
+            listener: None,
             was_left_alone: None,
             announcements,
             next_announcement: None,
@@ -129,7 +133,7 @@ impl Watch {
     fn turn(&mut self, node: &Node, stay: &Stay) -> Result<bool> {
         let state = stack::look();
         if !state.is_gone() {
-            self.gone_since = None;
+            (self.gone_since, self.listener) = (None, None);
         } else if !self.outlive_stack(node, state.trouble().unwrap_or_default())? {
             return Ok(false);
         }
@@ -140,16 +144,28 @@ impl Watch {
         Ok(true)
     }
 
-    /// Whether the address stays without the cluster's stack.
+    /// Whether the address stays without the cluster's stack: for `stack_timeout`, or until another node asks for it.
     fn outlive_stack(&mut self, node: &Node, trouble: String) -> Result<bool> {
-        let since = *self.gone_since.get_or_insert_with(|| {
-            log::error!("{trouble}");
-            Instant::now()
-        });
-        if self.is_left_alone_on_disk() || node.config.stack_timeout.is_none_or(|timeout| since.elapsed() < timeout) {
+        let since = match self.gone_since {
+            Some(since) => since,
+            None => {
+                log::error!("{trouble}");
+                if !self.is_left_alone_on_disk() {
+                    let place = place::find(&node.config)?;
+                    self.listener = Listener::on_link(place.address.ip, &place.interface)?;
+                }
+                *self.gone_since.insert(Instant::now())
+            }
+        };
+        if self.is_left_alone_on_disk() {
             return Ok(true);
         }
-        log::error!("the cluster's stack is gone: the address is given back, as another node may take it");
+        let asked = self.listener.as_ref().and_then(Listener::heard);
+        if asked.is_none() && node.config.stack_timeout.is_none_or(|timeout| since.elapsed() < timeout) {
+            return Ok(true);
+        }
+        let why = asked.map_or("as another node may take it".into(), |mac| format!("as {mac} asks for it"));
+        log::error!("the cluster's stack is gone: the address is given back, {why}");
         give::give_back(node)?;
         node.memory().forget()?;
         Ok(false)

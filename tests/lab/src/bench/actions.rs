@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::address::Address;
 use super::contender::{Contender, Setting};
 use super::figures::median;
 use super::measured::{COUNTING, LOG, Line, PROVIDER};
@@ -98,19 +99,15 @@ pub(crate) fn measure(root: Root, contender: Contender, size: Size, counts: bool
 fn live(root: Root, contender: Contender, size: Size, counts: bool) -> Result<(Vec<Line>, Option<Guard>)> {
     let guarded = Guarded::up(root, size.nodes)?;
     let bed = guarded.bed();
-    let program = workspace::find_program()?;
-    let program = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
     let (provider, agent) = contender.agent();
-    let directory = format!("/usr/lib/ocf/resource.d/{PROVIDER}");
+    install_wrapper(bed, provider, agent)?;
     for node in bed.lab().nodes() {
-        node.run(&["mkdir", "-p", &directory])?;
-        node.write_bytes(&format!("{directory}/{provider}-{agent}"), &program, 0o755)?;
         if counts {
             node.write_file(COUNTING, "", 0o644)?;
         }
         give_intervals(node, size.intervals)?;
     }
-    contender.configure(bed, Setting { interval: INTERVAL, is_measured: true })?;
+    contender.configure(bed, Setting { interval: INTERVAL, is_measured: true, address: Address::Ipaddr2 })?;
     fill(bed, size.databases)?;
     sleep(LIVING);
     let guard = watch_guards(bed)?;
@@ -126,11 +123,29 @@ fn live(root: Root, contender: Contender, size: Size, counts: bool) -> Result<(V
     let whole = bed.whole_node()?;
     whole.run(&["crm_resource", "--meta", "--resource", "c_db", "-p", "target-role", "-v", "Stopped"])?;
     whole.exec(&["crm_resource", "--wait", "--timeout=60s"], MOVING)?;
+    Ok((read_lines(bed)?, guard))
+}
+
+/// Puts the wrapper of this agent into each node.
+pub(crate) fn install_wrapper(bed: &Bed, provider: &str, agent: &str) -> Result<()> {
+    let program = workspace::find_program()?;
+    let program = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
+    let directory = format!("/usr/lib/ocf/resource.d/{PROVIDER}");
+    for node in bed.lab().nodes() {
+        node.run(&["mkdir", "-p", &directory])?;
+        node.write_bytes(&format!("{directory}/{provider}-{agent}"), &program, 0o755)?;
+    }
+    Ok(())
+}
+
+/// What the wrappers have written since this was called last.
+pub(crate) fn read_lines(bed: &Bed) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for node in bed.lab().nodes() {
         lines.extend(node.run(&["cat", LOG])?.lines().filter_map(Line::parse));
+        node.run(&["rm", LOG])?;
     }
-    Ok((lines, guard))
+    Ok(lines)
 }
 
 /// A history with holes: every second transaction of another server, as one that was cloned from it would have.
@@ -201,7 +216,8 @@ fn own_memory(pid: i32) -> u64 {
     kilobytes.sum::<u64>() * 1024
 }
 
-fn summarize(lines: &[Line]) -> BTreeMap<String, Cost> {
+/// Medians, by action.
+pub(crate) fn summarize(lines: &[Line]) -> BTreeMap<String, Cost> {
     let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
     for action in lines.iter().map(|line| &line.action) {
         if costs.contains_key(action) {

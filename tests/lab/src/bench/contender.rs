@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
+use super::address::Address;
 use crate::fault::Fault;
 use crate::lab::Lab;
 use crate::ledger::CREATE_TABLE;
@@ -44,6 +45,8 @@ pub struct Setting {
     pub interval: Duration,
     /// Whether the agent is run by the wrapper that measures it.
     pub is_measured: bool,
+    /// Who has the address.
+    pub address: Address,
 }
 
 impl Contender {
@@ -104,11 +107,9 @@ impl Contender {
              op monitor role=Promoted interval={seconds}s timeout=30s \
              op monitor role=Unpromoted interval={}s timeout=30s\n\
              clone c_db {RESOURCE} meta promotable=true notify=true interleave=true\n\
-             primitive p_vip ocf:heartbeat:IPaddr2 params ip={} cidr_netmask=24 op monitor interval=10s\n\
-             colocation vip_with_primary inf: p_vip c_db:Promoted\n\
-             order primary_before_vip Mandatory: c_db:promote p_vip:start\n",
+             {}",
             if seconds == 10 { 11 } else { 10 },
-            lab.vip()
+            setting.address.beside_database(lab)
         )
     }
 

@@ -8,11 +8,13 @@
 //! trials     all trials of a contender, each on a cluster that is whole
 //! measured   the wrapper that runs in the nodes instead of an agent, and measures it
 //! actions    a cluster's life under the wrapper: what each action costs
+//! address    who has the address, and what that one's actions cost
 //! figures    medians; pure
 //! table, picture   what is made of it for people; pure
 //! ```
 
 pub(crate) mod actions;
+pub mod address;
 pub mod contender;
 pub(crate) mod figures;
 pub mod measured;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::actions::{Cost, Costs, Size};
+use super::address::AddressCosts;
 use super::contender::Contender;
 use super::figures::Spread;
 use super::trials::Played;
@@ -81,6 +82,21 @@ fn print_cost(cost: &Cost) -> String {
     format!("{} / {} / {processes}", milliseconds(cost.wall), milliseconds(cost.cpu))
 }
 
+/// What an address's actions cost: a row for each, a column for each agent.
+pub(crate) fn render_addresses(costs: &[AddressCosts]) -> String {
+    let names: Vec<&str> = costs.iter().map(|costs| costs.name.as_str()).collect();
+    let mut table = format!(
+        "| wall time / processor time / processes, medians | {} |\n|---|{}\n",
+        names.join(" | "),
+        "---|".repeat(names.len())
+    );
+    for (action, shown) in [("start", "start"), ("stop", "stop"), ("monitor-unpromoted", "monitor")] {
+        let cells = costs.iter().map(|costs| costs.actions.get(action).map_or_else(String::new, print_cost));
+        table += &row(shown, cells);
+    }
+    table
+}
+
 /// How the costs of one contender grow: a row for each size, a column for each action.
 pub(crate) fn render_sizes(costs: &[Costs]) -> String {
     let columns = ["monitor-promoted", "monitor-unpromoted", "promote", "demote", "notify"];
@@ -120,6 +136,7 @@ fn milliseconds(time: Option<Duration>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::Address;
     use super::super::trial::{Kind, Outcome};
     use super::super::trials::Series;
     use super::*;
@@ -132,8 +149,13 @@ mod tests {
             lost: Some(lost),
             record: Record::default(),
         };
-        let series =
-            Series { contender, kind: Kind::KillDaemon, interval: Duration::from_secs(2), runs: without.len() };
+        let series = Series {
+            contender,
+            kind: Kind::KillDaemon,
+            interval: Duration::from_secs(2),
+            runs: without.len(),
+            address: Address::Ipaddr2,
+        };
         Played { series, outcomes: without.iter().map(outcome).collect(), broken: 0 }
     }
 

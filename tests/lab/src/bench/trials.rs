@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::address::Address;
 use super::contender::{Contender, Setting};
 use super::trial::{self, Kind, Outcome};
 use crate::interrupt;
@@ -22,6 +23,7 @@ pub(crate) struct Series {
     pub kind: Kind,
     pub interval: Duration,
     pub runs: usize,
+    pub address: Address,
 }
 
 /// How it went.
@@ -77,7 +79,7 @@ pub(crate) fn play(root: Root, series: Series, mut tell: impl FnMut(usize, &Outc
             Some(guarded) => guarded,
             None => {
                 let guarded = Guarded::up(root, 3)?;
-                let setting = Setting { interval: series.interval, is_measured: false };
+                let setting = Setting { interval: series.interval, is_measured: false, address: series.address };
                 series.contender.configure(guarded.bed(), setting)?;
                 guarded
             }

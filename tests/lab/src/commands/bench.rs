@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::bench::actions::{self, Costs, Size};
+use crate::bench::address::{self, Address, AddressCosts};
 use crate::bench::contender::Contender;
 use crate::bench::figures::median;
 use crate::bench::picture::{self, Lane};
@@ -36,6 +37,8 @@ enum Part {
     Actions,
     /// The same for more nodes, more databases and a history with holes
     Sizes,
+    /// The same of the agents that have an address
+    Addresses,
 }
 
 /// What `bench` is told.
@@ -53,6 +56,9 @@ pub struct Bench {
     /// How often each fault is played
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=100))]
     runs: u16,
+    /// Who has the address
+    #[arg(long, default_value_t = Address::default(), value_enum)]
+    address: Address,
 }
 
 /// All that was measured.
@@ -60,6 +66,8 @@ pub struct Bench {
 struct Measured {
     played: Vec<Played>,
     costs: Vec<Costs>,
+    addresses: Vec<AddressCosts>,
+    address: Address,
 }
 
 /// Measures, and writes down what was measured after each part: a run of hours that is interrupted has its results.
@@ -70,7 +78,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         false => bench.agents.clone(),
     };
     let is_wanted = |part: Part| bench.parts.is_empty() || bench.parts.contains(&part);
-    let mut measured = Measured::default();
+    let mut measured = Measured { address: bench.address, ..Measured::default() };
     let machine = describe_machine(bench.root)?;
     println!("{machine}");
     for (part, kind) in
@@ -80,7 +88,13 @@ pub fn run(bench: &Bench) -> Result<()> {
         let intervals = if kind == Kind::KillDaemon { &INTERVALS[..] } else { &INTERVALS[..1] };
         for interval in intervals.iter().filter(|_| is_wanted(part)) {
             for contender in &agents {
-                let series = Series { contender: *contender, kind, interval: *interval, runs: bench.runs.into() };
+                let series = Series {
+                    contender: *contender,
+                    kind,
+                    interval: *interval,
+                    runs: bench.runs.into(),
+                    address: bench.address,
+                };
                 println!("{contender}: {kind}, monitor every {} s", interval.as_secs());
                 let played = trials::play(bench.root, series, say);
                 keep(&mut measured.played, played, contender);
@@ -98,6 +112,14 @@ pub fn run(bench: &Bench) -> Result<()> {
         let costs = actions::measure(bench.root, contender, size, counts);
         println!("  {:.0} s", start.elapsed().as_secs_f64());
         keep(&mut measured.costs, costs, &contender);
+        write_down(bench.root, &machine, &measured)?;
+    }
+    if is_wanted(Part::Addresses) {
+        println!("what the actions of an address cost");
+        match address::measure(bench.root) {
+            Ok(costs) => measured.addresses = costs,
+            Err(error) => eprintln!("warning: the addresses are not measured: {error:#}"),
+        }
         write_down(bench.root, &machine, &measured)?;
     }
     println!("\n{}", render(&machine, &measured));
@@ -156,13 +178,16 @@ fn write(path: &Path, text: &str) -> Result<()> {
 fn render(machine: &str, measured: &Measured) -> String {
     let mut text = format!("{machine}\n");
     if !measured.played.is_empty() {
-        text += &format!("\n{}", table::render_trials(&measured.played));
+        text += &format!("\nThe address: {}.\n\n{}", measured.address, table::render_trials(&measured.played));
     }
     if measured.costs.iter().any(|costs| costs.size == Size::USUAL) {
         text += &format!("\n{}", table::render_actions(&measured.costs));
     }
     if measured.costs.iter().any(|costs| costs.size != Size::USUAL) {
         text += &format!("\n{}", table::render_sizes(&measured.costs));
+    }
+    if !measured.addresses.is_empty() {
+        text += &format!("\n{}", table::render_addresses(&measured.addresses));
     }
     text
 }
