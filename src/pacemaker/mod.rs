@@ -342,7 +342,8 @@ impl Cluster {
         let xml = "<cib admin_epoch=\"admin_epoch++\"/>";
         exec::run("cibadmin", &["--modify", "--xml-text", xml], None, deadline)?.success()?;
         let has_it = |node: &str, deadline| self.rank_of(node, deadline).is_ok_and(|rank| rank > before);
-        let (own, ()) = exec::at_once(|| self.read_record(deadline), || self.confirm(view, deadline, has_it))?;
+        let confirm = || self.confirm(view, deadline, has_it, || Ok(true));
+        let (own, ()) = exec::at_once(|| self.read_record(deadline), confirm)?;
         if own.as_deref() != Some(record) {
             bail!("an older copy of the cluster's configuration has replaced the one with this promotion");
         }
@@ -359,7 +360,8 @@ impl Cluster {
             let found = self.read_record_of(node, deadline);
             found.is_ok_and(|found| found.as_deref() == Some(value))
         };
-        self.confirm(view, deadline, has_it)?;
+        let is_still_ours = || Ok(self.read_record(deadline)?.as_deref() == Some(value));
+        self.confirm(view, deadline, has_it, is_still_ours)?;
         if !self.is_quorate(deadline)? {
             bail!("quorum was lost while the record was written");
         }
@@ -374,8 +376,15 @@ impl Cluster {
         Ok(exec::run("crm_node", &["--quorum"], None, deadline)?.success()?.trim() == "1")
     }
 
-    /// Waits until enough nodes have what this node has: its tools return after its own copy was changed, or read.
-    fn confirm(&self, view: &View, deadline: Deadline, has_it: impl Fn(&str, Deadline) -> bool + Sync) -> Result<()> {
+    /// Waits until enough nodes have what this node has: its tools return after its own copy was changed, or read; as long as
+    /// it still has it.
+    fn confirm(
+        &self,
+        view: &View,
+        deadline: Deadline,
+        has_it: impl Fn(&str, Deadline) -> bool + Sync,
+        is_still_ours: impl Fn() -> Result<bool>,
+    ) -> Result<()> {
         let majority = view.majority();
         let deadline = deadline.at_most(CONFIRMATION);
         let mut left: Vec<&String> = view.online.iter().filter(|node| **node != self.node).collect();
@@ -396,6 +405,9 @@ impl Cluster {
             }
             if deadline.is_over() {
                 bail!("only {confirmed} of the {majority} nodes that are needed confirm what was written");
+            }
+            if !is_still_ours()? {
+                bail!("another part of the cluster, which this node had lost, has written something else");
             }
             std::thread::sleep(LOOK);
         }

@@ -222,9 +222,15 @@ impl Session {
     /// When they cannot be asked.
     pub fn clients(&mut self) -> Result<Vec<Connection>> {
         let own = self.id()?;
-        let rows = self.query("the connections", Dialect::CONNECTIONS)?;
-        let connections = rows.iter().filter_map(Connection::parse);
-        Ok(connections.filter(|connection| connection.is_client() && connection.id != own).collect())
+        Ok(self.connections()?.into_iter().filter(|one| one.is_client() && one.id != own).collect())
+    }
+
+    /// All connections.
+    ///
+    /// # Errors
+    /// When they cannot be asked.
+    pub fn connections(&mut self) -> Result<Vec<Connection>> {
+        Ok(self.query("the connections", Dialect::CONNECTIONS)?.iter().filter_map(Connection::parse).collect())
     }
 }
 

@@ -247,7 +247,7 @@ impl Dialect {
         "SET GLOBAL read_only=0"
     }
 
-    /// All connections: columns Id, User, Host, Command.
+    /// All connections: columns Id, User, Host, Command, State.
     pub const CONNECTIONS: &'static str = "SHOW PROCESSLIST";
 
     /// A session that cannot write, whoever has it.

@@ -207,6 +207,8 @@ pub struct Connection {
     pub id: u64,
     /// What it is doing.
     pub command: String,
+    /// How far it is with that; empty if it does not say.
+    pub state: String,
     /// From where: `address:port`, or `name:port` where the server has resolved the address.
     pub host: String,
     /// Whose it is.
@@ -219,9 +221,20 @@ impl Connection {
         Some(Self {
             id: number(row, "Id")?,
             command: text(row, "Command").unwrap_or_default().to_string(),
+            state: text(row, "State").unwrap_or_default().to_string(),
             host: text(row, "Host").unwrap_or_default().to_string(),
             user: text(row, "User").unwrap_or_default().to_string(),
         })
+    }
+
+    /// Whether it waits for a replica's acknowledgement; of several that commit together, the one that does so for all.
+    pub fn awaits_acknowledgement(&self) -> bool {
+        self.state.contains("semi-sync ACK")
+    }
+
+    /// Whether it waits for a lock.
+    pub fn awaits_lock(&self) -> bool {
+        self.state.starts_with("Waiting for")
     }
 
     /// Whether this is a replica that receives.

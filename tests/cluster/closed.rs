@@ -25,12 +25,19 @@ pub const ALL: &[Scenario] = &[
 ];
 
 const SOON: Duration = Duration::from_secs(60);
+/// So many clients' commits wait beside the first one's. Each is ended within a fraction of a millisecond: of many, some
+/// are still there when the one that waits for all of them is ended.
+const OLDER: usize = 10;
+const YOUNGER: usize = 40;
 const USER: &str = "params replication_user=repl";
 
 /// The degradation of the promise would release what waits, as the record then says that the primary is alone: it is put
 /// off here.
 fn while_waiting(bed: &Bed) -> Result<()> {
     let primary = bed.standard_configuration_with(USER, &format!("{USER} semi_sync_degrade=300s"))?;
+    let connect = |number| (0..number).map(|_| bed.client_of(&primary)).collect::<Result<Vec<_>>>();
+    // The server lists connections by age: some are older than the one that waits for all, some younger.
+    let mut others = connect(OLDER)?;
     let client = bed.client_of(&primary)?;
     client.run("CREATE TABLE app.pending (id INT PRIMARY KEY)")?;
     bed.relax_replica_monitors()?;
@@ -42,12 +49,25 @@ fn while_waiting(bed: &Bed) -> Result<()> {
     }
     let waiting = client.say("INSERT INTO app.pending VALUES (1)");
     ensure!(waiting.wait(Duration::from_secs(3)).is_err(), "a commit that no replica has was answered");
+    // They queue behind whatever came first, and commit together with each other.
+    others.extend(connect(YOUNGER)?);
+    let answers: Vec<_> = others
+        .iter()
+        .zip(2..)
+        .map(|(client, id)| client.say(&format!("INSERT INTO app.pending VALUES ({id})")))
+        .collect();
+    std::thread::sleep(Duration::from_secs(1));
     ledger.mark(format!("standby {primary}"));
     bed.whole_node()?.run(&["crm_standby", "--node", &primary, "--update", "on"])?;
     let successor = bed.wait_promoted_on_other_than(&primary, WHOLE)?;
     let outcome = waiting.wait(SOON)?;
     println!("the commit that waited: {outcome:?}");
     ensure!(outcome.is_err(), "the closing acknowledged a commit that no other node has");
+    let mut acknowledged = 0;
+    for answer in answers {
+        acknowledged += usize::from(answer.wait(SOON)?.is_ok());
+    }
+    ensure!(acknowledged == 0, "the closing acknowledged {acknowledged} commits that no other node has");
     ledger.wait_until_written(SOON)?;
     let closed = bed.logged(&primary, "mysql(p_db) demote: closed for writes")?;
     ensure!(closed.len() == 1, "the demotion did not close {primary} in its time");

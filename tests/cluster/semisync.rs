@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use rustha_lab::bench::address::Address;
 use rustha_lab::bench::contender::{Contender, Setting};
 use rustha_lab::process::Output;
 use rustha_lab::scenario::{Bed, Scenario};
@@ -248,7 +249,8 @@ fn heartbeat(bed: &Bed) -> Result<()> {
     for node in bed.lab().nodes() {
         load_plugins(node, bed)?;
     }
-    let primary = agent.configure(bed, Setting { interval: Duration::from_secs(2), is_measured: false })?;
+    let primary = agent
+        .configure(bed, Setting { interval: Duration::from_secs(2), is_measured: false, address: Address::Ipaddr2 })?;
     bed.configure(SEMISYNC)?;
     if agent == Contender::HeartbeatMysql {
         // The cluster looks healthy: one promoted, two unpromoted, no failures. No replica replicates.

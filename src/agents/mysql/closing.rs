@@ -4,8 +4,14 @@
 //! A planned closing keeps the replicas' connections, since they must still receive the last transactions. `SET read_only`
 //! waits for commits and locks that are in the way (MySQL bug 96644); what is in its way after a moment is ended. What is
 //! in its way even then is a commit that waits for an acknowledgement which does not come, and it must not be let go while
-//! its client is there: letting it go acknowledges it (measured on MySQL 9.7 and MariaDB 10.11). So its client's
-//! connection is ended first, and no new ones are let in; then semi-sync is switched off; then the server is closed.
+//! its client is there: letting it go acknowledges it. How it is let go differs (measured on MySQL 9.7 and MariaDB 10.11):
+//!
+//! - MySQL: a commit goes on waiting whose connection is ended, until semi-sync is switched off. So all connections are ended, and
+//!   no new ones are let in; then semi-sync is switched off; then the server is closed.
+//! - MariaDB: one connection waits for all that commit with it (group commit), and ending that one lets all of them go, and those that
+//!   queue behind them: of twenty clients that were ended one after the other, up to fifteen were acknowledged. So `SET read_only`
+//!   is left waiting first, and then nobody begins to write any more; the connections that queue are ended; and then the one
+//!   that waits for them.
 
 use std::time::Duration;
 
@@ -15,6 +21,7 @@ use super::node::Node;
 use crate::deadline::Deadline;
 use crate::server::client::{Session, server_error};
 use crate::server::dialect::code;
+use crate::server::rows::Connection;
 use crate::server::semisync;
 
 /// How long running statements may go on before their connections are ended.
@@ -30,10 +37,15 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// When it is not closed by the deadline.
 pub fn close(node: &Node, session: &mut Session, deadline: Deadline) -> Result<()> {
     if !is_closed_within(session, GRACE)? {
-        let ended = end_clients(session)?;
-        log::info!("ended {ended} clients that kept the server open for writes");
-        if !is_closed_within(session, GRACE)? {
-            release_and_close(node, session, deadline)?;
+        match session.dialect().lock_out() {
+            Some((lock, _)) => {
+                let ended = end_clients(session)?;
+                log::info!("ended {ended} clients that kept the server open for writes");
+                if !is_closed_within(session, GRACE)? {
+                    release_and_close(node, session, lock, deadline)?;
+                }
+            }
+            None => close_while_ending(node, session, deadline, end_clients_in_order)?,
         }
     }
     let state = session.state()?;
@@ -67,33 +79,47 @@ fn is_closed_within(session: &mut Session, patience: Duration) -> Result<bool> {
     }
 }
 
-/// Closes a server on which commits wait for acknowledgements that do not come.
-fn release_and_close(node: &Node, session: &mut Session, deadline: Deadline) -> Result<()> {
+/// Closes a server on which commits wait for acknowledgements that do not come, and which can lock clients out.
+fn release_and_close(node: &Node, session: &mut Session, lock: &str, deadline: Deadline) -> Result<()> {
     log::warn!("commits wait for acknowledgements: their clients are ended without one, and then they are released");
-    match session.dialect().lock_out() {
-        Some((lock, _)) => {
-            session.execute("lock clients out", lock)?;
-            end_clients(session)?;
-            // Those that are privileged are not locked out, but ended by now, and what they begin anew waits for nothing:
-            // the server is closed before that.
-            semisync::source_off(session)?;
-            let closed = close_while_ending(node, session, deadline);
-            let_in(session)?;
-            closed
-        }
-        // While MariaDB's SET read_only waits it lets no new commit begin.
-        None => close_while_ending(node, session, deadline),
-    }
+    session.execute("lock clients out", lock)?;
+    end_clients(session)?;
+    // Those that are privileged are not locked out, but ended by now, and what they begin anew waits for nothing: the
+    // server is closed before that.
+    semisync::source_off(session)?;
+    let end_all = |session: &mut Session, closer| end_clients_but(session, Some(closer)).map(drop);
+    let closed = close_while_ending(node, session, deadline, end_all);
+    let_in(session)?;
+    closed
 }
 
-/// Closes it on one connection, and ends from another one what is in the way, until it is closed.
-fn close_while_ending(node: &Node, session: &mut Session, deadline: Deadline) -> Result<()> {
+/// Ends all clients of an open server without an acknowledgement, also those whose commits wait for one. It is open again
+/// afterwards.
+///
+/// # Errors
+/// When the server does not do so by the deadline.
+pub fn release(node: &Node, session: &mut Session, deadline: Deadline) -> Result<()> {
+    if session.dialect().lock_out().is_some() {
+        return end_clients(session).map(drop);
+    }
+    close_while_ending(node, session, deadline, end_clients_in_order)?;
+    session.execute("open the server for writes again", session.dialect().open_for_writes())
+}
+
+/// Closes it on one connection, and ends from another one what is in the way, until it is closed. `end` is told the number
+/// of the connection that closes it.
+fn close_while_ending(
+    node: &Node,
+    session: &mut Session,
+    deadline: Deadline,
+    end: impl Fn(&mut Session, u64) -> Result<()>,
+) -> Result<()> {
     let mut closer = node.session()?;
     let spared = closer.id()?;
     std::thread::scope(|scope| {
         let closing = scope.spawn(move || is_closed_within(&mut closer, deadline.remaining()));
         while !closing.is_finished() {
-            end_clients_but(session, Some(spared))?;
+            end(session, spared)?;
             std::thread::sleep(PAUSE);
         }
         match closing.join() {
@@ -103,6 +129,24 @@ fn close_while_ending(node: &Node, session: &mut Session, deadline: Deadline) ->
             Err(_) => bail!("the closing of the server broke off"),
         }
     })
+}
+
+/// One round, once the connection `closer` waits, so that nobody begins to write any more: whoever can still commit is among
+/// those that are there now. First all that somebody else's commit would take along, then those that wait for an
+/// acknowledgement.
+fn end_clients_in_order(session: &mut Session, closer: u64) -> Result<()> {
+    let connections = session.connections()?;
+    if !connections.iter().any(|connection| connection.id == closer && connection.awaits_lock()) {
+        return Ok(());
+    }
+    let own = session.id()?;
+    let is_to_end = |one: &&Connection| one.is_client() && one.id != own && one.id != closer;
+    let (waiting, others): (Vec<_>, Vec<_>) =
+        connections.iter().filter(is_to_end).partition(|connection| connection.awaits_acknowledgement());
+    if !waiting.is_empty() {
+        log::warn!("commits wait for acknowledgements: {} clients are ended without one", others.len() + waiting.len());
+    }
+    others.iter().chain(&waiting).try_for_each(|connection| end_client(session, connection))
 }
 
 /// Ends all clients' connections; how many there were.
@@ -115,10 +159,12 @@ pub fn end_clients(session: &mut Session) -> Result<usize> {
 
 fn end_clients_but(session: &mut Session, spared: Option<u64>) -> Result<usize> {
     let clients = session.clients()?;
-    for client in clients.iter().filter(|client| Some(client.id) != spared) {
-        session
-            .kill("end a client's connection", client.id)
-            .with_context(|| format!("connection {} of {}", client.id, client.user))?;
-    }
+    clients.iter().filter(|client| Some(client.id) != spared).try_for_each(|client| end_client(session, client))?;
     Ok(clients.len())
+}
+
+fn end_client(session: &mut Session, client: &Connection) -> Result<()> {
+    session
+        .kill("end a client's connection", client.id)
+        .with_context(|| format!("connection {} of {}", client.id, client.user))
 }

@@ -351,10 +351,10 @@ impl Work<'_> {
     }
 
     fn release(&mut self) -> Result<()> {
-        let ended = closing::end_clients(self.session)?;
         log::warn!(
-            "the replicas have what commits wait for, but do not acknowledge it any more: ended {ended} clients"
+            "the replicas have what commits wait for, but do not acknowledge it any more: all clients are ended"
         );
+        closing::release(self.node, self.session, self.node.deadline)?;
         self.memory.waiting = None;
         Ok(())
     }

@@ -183,9 +183,11 @@ impl Bed {
     /// Pacemaker's own daemons found nothing that they take for impossible: an agent's meta-data can be such a thing.
     fn assert_pacemaker_at_ease(&self) -> Result<()> {
         for node in self.lab.nodes().iter().filter(|node| node.is_on()) {
-            let grep = ["grep", "--max-count=1", "fatal assertion", "/var/log/pacemaker/pacemaker.log"];
+            let grep = ["grep", "fatal assertion", "/var/log/pacemaker/pacemaker.log"];
             let found = node.exec(&grep, LOOK)?;
-            ensure!(found.stdout.is_empty(), "{}: {}", node.name(), found.stdout.trim());
+            // The fencer of 2.1.5 stumbles over the order of changes to its copy of the configuration, and asks for a new copy.
+            let of_others = found.stdout.lines().find(|line| !line.contains("apply_v2_patchset"));
+            ensure!(of_others.is_none(), "{}: {}", node.name(), of_others.unwrap_or_default().trim());
         }
         Ok(())
     }
