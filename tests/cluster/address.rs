@@ -95,6 +95,14 @@ fn machine_hangs(bed: &Bed) -> Result<()> {
     ledger.wait_for_acknowledged(50, SOON)?;
     ledger.mark("and go on");
     bed.lab().heal()?;
+    bed.wait(&format!("{primary} closed"), SOON, || {
+        Ok((!bed.logged(&primary, "closed for writes, ended")?.is_empty()).then_some(()))
+    })?;
+    // Before it was stopped, it said that it was the primary.
+    bed.wait(&format!("{primary} what it is now"), WHOLE, || {
+        let status = bed.attribute(&primary, "p_db-status")?.unwrap_or_default();
+        Ok((!status.starts_with("primary")).then_some(()))
+    })?;
     bed.wait_all_instances(WHOLE)?;
     let whole = bed.wait_settled(PROVIDED)?;
     ledger.wait_for_acknowledged(50, SOON)?;

@@ -35,9 +35,9 @@ pub fn await_free(node: &Node, place: &Place) -> Result<()> {
         return Ok(());
     }
     let mut prober = Prober::on_link(ip, &place.interface)?;
-    match (before, node.config.lease) {
-        (Before::MayBeLostWith(claims), Some(lease)) => {
-            await_release(node, place, &mut prober, &names(&claims), begun, lease)?;
+    match (before, node.config.patience()) {
+        (Before::MayBeLostWith(claims), Some(patience)) => {
+            await_release(node, place, &mut prober, &names(&claims), begun, patience)?;
             forget(node, &claims);
             Ok(())
         }
@@ -97,15 +97,15 @@ fn await_release(
     prober: &mut Prober,
     nodes: &str,
     begun: Instant,
-    lease: Duration,
+    patience: Duration,
 ) -> Result<()> {
     let ip = place.address.ip;
-    log::warn!("{nodes}: lost, not fenced, and may have {ip}: waiting for up to {}s", lease.as_secs());
+    log::warn!("{nodes}: lost, not fenced, and may have {ip}: waiting for up to {:.1}s", patience.as_secs_f32());
     let mut watch = Watch::default();
     loop {
         let asked = Instant::now();
         let holder = prober.ask(EVERY)?;
-        match watch.see(holder.is_some(), begun.elapsed(), lease) {
+        match watch.see(holder.is_some(), begun.elapsed(), patience) {
             Wait::IsFree => {
                 log::info!("{ip} is free after {:.1}s", begun.elapsed().as_secs_f32());
                 return Ok(());

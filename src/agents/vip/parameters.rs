@@ -7,8 +7,9 @@ use crate::ocf::env::Invocation;
 use crate::ocf::exit::OcfError;
 use crate::ocf::params::{Kind, Parameter, Reader};
 
-/// The kernel removes an address up to so much later than it was told to: it looks once a second.
-const SLACK: Duration = Duration::from_secs(2);
+/// Between the last renewal of a lost node's lease and the begin of whoever takes over lies its time-out in the membership, or
+/// nearly so (1 s: it may notice later); and the kernel removes an address up to 1.3 s late, as it looks once a second.
+const SLACK: Duration = Duration::from_millis(2500);
 
 /// With less there is no time to renew it.
 const SHORTEST: Duration = Duration::from_secs(6);
@@ -146,9 +147,14 @@ impl Config {
         (config, reader.finish().err())
     }
 
-    /// What the kernel is told, so that the address is gone after the lease for certain.
+    /// What the kernel is told: the address is gone well before the lease is over, in whole seconds.
     pub fn lifetime(&self) -> Option<Duration> {
-        self.lease.map(|lease| lease.saturating_sub(SLACK))
+        self.lease.map(|lease| Duration::from_secs((lease * 4 / 5).as_secs()))
+    }
+
+    /// How long whoever takes the address over waits for a node that never answers.
+    pub fn patience(&self) -> Option<Duration> {
+        Some(self.lease?.min(self.lifetime()? + SLACK))
     }
 }
 
@@ -206,7 +212,7 @@ mod tests {
             assert!(wrong.is_none(), "{wrong:?}");
             assert!(config.check && config.announces_later && config.prefix.is_none() && config.nic.is_none());
             assert_eq!(config.lease, Some(Duration::from_secs(30)));
-            assert_eq!(config.lifetime(), Some(Duration::from_secs(28)));
+            assert_eq!(config.lifetime(), Some(Duration::from_secs(24)));
         }
     }
 
@@ -243,6 +249,15 @@ mod tests {
         ]);
         for name in ["cidr_netmask", "broadcast", "iflabel", "lease"] {
             assert!(reason.contains(name), "{name}: {reason}");
+        }
+    }
+
+    #[test]
+    fn who_takes_over_waits_until_the_kernel_has_removed_the_address_and_no_longer_than_the_lease() {
+        for (lease, lifetime, patience) in [("30s", 24_000, 26_500), ("10s", 8_000, 10_000), ("6s", 4_000, 6_000)] {
+            let (config, _) = read(&[("ip", "10.0.0.1"), ("lease", lease)]);
+            assert_eq!(config.lifetime(), Some(Duration::from_millis(lifetime)), "{lease}");
+            assert_eq!(config.patience(), Some(Duration::from_millis(patience)), "{lease}");
         }
     }
 
