@@ -14,12 +14,15 @@ const fn scenario(name: &'static str, about: &'static str, long: bool, run: fn(&
 }
 
 pub const ALL: &[Scenario] = &[
-    scenario(
-        "address-guards-killed",
-        "The guards of database and address are killed on the primary, and later stand still: the address stays.",
-        false,
-        guards,
-    ),
+    Scenario {
+        roots: &[Root::Deb12],
+        ..scenario(
+            "address-guards-killed",
+            "The guards of database and address are killed on the primary, and later stand still: the address stays.",
+            false,
+            guards,
+        )
+    },
     scenario(
         "address-machine-hangs",
         "Invariants 1 and 2: all processes of the primary's machine stand still, and go on later: its kernel lets the address go.",
@@ -46,6 +49,7 @@ pub const ALL: &[Scenario] = &[
     scenario("address-group", "vipcheck in front of IPaddr2, in a group that goes with the primary.", true, group),
     Scenario {
         fencing: true,
+        roots: &[Root::Deb12],
         ..scenario(
             "address-fenced",
             "Objection 24: the address of a node that was fenced is taken at once, whatever its lease.",
