@@ -108,9 +108,19 @@ impl Guard {
         Ok(Some(stay))
     }
 
+    /// Keeps one that is just beginning from its work, for as long as the result lives. To be called when it was ended.
+    ///
+    /// # Errors
+    /// When one is there, or the lock cannot be taken.
+    pub fn keep_out(&self) -> Result<Turn> {
+        Turn::take(&self.lock, Deadline::after(LOOK))
+    }
+
     /// Ends it, with the tools that it has started; that there is none is no error.
     pub fn end(&self) {
-        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        // One that stands still does not hear the first.
+        let signals = [Signal::SIGTERM, Signal::SIGKILL];
+        for signal in signals.into_iter().skip(usize::from(!self.is_lively())) {
             if !self.is_there() {
                 break;
             }

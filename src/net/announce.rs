@@ -9,6 +9,17 @@ use super::arp::Operation;
 use super::interfaces::Interface;
 use super::{arp, neighbours, sockets};
 
+/// Tells whoever waits for it that the address is not here any more: by asking for it, which nobody does who has it. With IPv6
+/// nobody would hear it.
+///
+/// # Errors
+/// When it cannot be sent.
+pub fn renounce(ip: IpAddr, interface: &Interface) -> Result<()> {
+    let (IpAddr::V4(ip), Some(mac)) = (ip, interface.mac) else { return Ok(()) };
+    let sent = sockets::arp(interface.index).and_then(|socket| socket.send(&arp::probe(mac, ip)));
+    sent.map(drop).with_context(|| format!("cannot say on {} that {ip} is given back", interface.name))
+}
+
 /// Tells it once.
 ///
 /// # Errors

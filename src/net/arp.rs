@@ -68,11 +68,22 @@ pub fn parse(frame: &[u8]) -> Option<Packet> {
     Some(Packet { sender: Mac(packet[8..14].try_into().ok()?), sender_ip: ip(14)?, target_ip: ip(24)? })
 }
 
-/// Who has the address, or is about to take it, by this packet (RFC 5227, 2.1.1).
-pub fn claimant(packet: &Packet, ip: Ipv4Addr) -> Option<Mac> {
-    let has_it = packet.sender_ip == ip;
-    let wants_it = packet.sender_ip.is_unspecified() && packet.target_ip == ip;
-    (has_it || wants_it).then_some(packet.sender)
+/// What somebody says of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// He has it.
+    Has(Mac),
+    /// He does not have it, and asks whether anybody has it.
+    Asks(Mac),
+}
+
+/// What this packet says of the address (RFC 5227, 2.1.1); `None`: nothing.
+pub fn claim(packet: &Packet, ip: Ipv4Addr) -> Option<Claim> {
+    if packet.sender_ip == ip {
+        return Some(Claim::Has(packet.sender));
+    }
+    let asks = packet.sender_ip.is_unspecified() && packet.target_ip == ip;
+    asks.then_some(Claim::Asks(packet.sender))
 }
 
 #[cfg(test)]
@@ -93,12 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_address_or_probes_for_it_claims_it_and_who_asks_for_it_does_not() {
+    fn who_has_the_address_is_told_from_who_probes_for_it_and_who_wants_to_talk_to_it_says_nothing() {
         let other = Ipv4Addr::new(10, 77, 0, 9);
         let packet = |sender_ip, target_ip| Packet { sender: MAC, sender_ip, target_ip };
-        assert_eq!(claimant(&packet(IP, other), IP), Some(MAC));
-        assert_eq!(claimant(&packet(Ipv4Addr::UNSPECIFIED, IP), IP), Some(MAC));
-        assert_eq!(claimant(&packet(other, IP), IP), None);
+        assert_eq!(claim(&packet(IP, other), IP), Some(Claim::Has(MAC)));
+        assert_eq!(claim(&packet(Ipv4Addr::UNSPECIFIED, IP), IP), Some(Claim::Asks(MAC)));
+        assert_eq!(claim(&packet(other, IP), IP), None);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use netlink_packet_core::{
-    NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NetlinkSerializable,
 };
 use netlink_sys::{Socket, SocketAddr};
 
@@ -11,6 +12,9 @@ const TYPE: std::ops::Range<usize> = 4..6;
 
 /// Messages begin at multiples of so many bytes.
 const ALIGNMENT: usize = 4;
+
+/// How often a list is read anew that has changed while it was read.
+const TRIES: usize = 5;
 
 /// A connection to one of the kernel's families, such as `NETLINK_ROUTE`.
 pub struct Netlink(Socket);
@@ -64,34 +68,39 @@ impl Netlink {
         if let Some(kind) = kind {
             bytes[TYPE].copy_from_slice(&kind.to_ne_bytes());
         }
-        self.0.send(&bytes, 0).context("cannot ask the kernel about its network")?;
-        let mut answers = Vec::new();
-        loop {
-            let (bytes, _) = self.0.recv_from_full().context("the kernel does not answer about its network")?;
-            if self.read(&bytes, &mut answers)? {
+        for _ in 0..TRIES {
+            self.0.send(&bytes, 0).context("cannot ask the kernel about its network")?;
+            let (mut answers, mut is_whole, mut is_last) = (Vec::new(), true, false);
+            while !is_last {
+                let (bytes, _) = self.0.recv_from_full().context("the kernel does not answer about its network")?;
+                is_last = read(&bytes, &mut answers, &mut is_whole)?;
+            }
+            if is_whole {
                 return Ok(answers);
             }
         }
+        bail!("the network changes too fast to be read")
     }
+}
 
-    /// Reads one packet; whether it was the last one.
-    fn read<T: NetlinkDeserializable>(&self, bytes: &[u8], answers: &mut Vec<T>) -> Result<bool> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let message = NetlinkMessage::<T>::deserialize(rest).context("the kernel's answer cannot be read")?;
-            match message.payload {
-                NetlinkPayload::Done(_) => return Ok(true),
-                NetlinkPayload::Error(error) if error.code.is_none() => return Ok(true),
-                NetlinkPayload::Error(error) => return Err(Refusal(error.to_io()).into()),
-                NetlinkPayload::InnerMessage(answer) => answers.push(answer),
-                NetlinkPayload::Overrun(_) => bail!("the kernel's answer was cut"),
-                _ => {}
-            }
-            let length = usize::try_from(message.header.length)?.next_multiple_of(ALIGNMENT);
-            rest = rest.get(length.max(ALIGNMENT)..).unwrap_or_default();
+/// Reads one packet; whether it was the last one. `is_whole`: nothing has changed while it was listed.
+fn read<T: NetlinkDeserializable>(bytes: &[u8], answers: &mut Vec<T>, is_whole: &mut bool) -> Result<bool> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let message = NetlinkMessage::<T>::deserialize(rest).context("the kernel's answer cannot be read")?;
+        *is_whole &= message.header.flags & NLM_F_DUMP_INTR == 0;
+        match message.payload {
+            NetlinkPayload::Done(_) => return Ok(true),
+            NetlinkPayload::Error(error) if error.code.is_none() => return Ok(true),
+            NetlinkPayload::Error(error) => return Err(Refusal(error.to_io()).into()),
+            NetlinkPayload::InnerMessage(answer) => answers.push(answer),
+            NetlinkPayload::Overrun(_) => bail!("the kernel's answer was cut"),
+            _ => {}
         }
-        Ok(false)
+        let length = usize::try_from(message.header.length)?.next_multiple_of(ALIGNMENT);
+        rest = rest.get(length.max(ALIGNMENT)..).unwrap_or_default();
     }
+    Ok(false)
 }
 
 #[cfg(test)]

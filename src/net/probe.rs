@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use socket2::Socket;
 
+use super::arp::Claim;
 use super::interfaces::{self, Interface};
 use super::mac::Mac;
 use super::{arp, neighbours, sockets};
@@ -36,6 +37,15 @@ impl fmt::Display for Holder {
             Self::Unknown => formatter.write_str("a host that does not say its hardware address"),
         }
     }
+}
+
+/// What is heard while somebody asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Somebody has the address.
+    Holder(Holder),
+    /// This host asks for it as well, and so does not have it.
+    Asking(Mac),
 }
 
 /// One who asks for one address.
@@ -80,16 +90,16 @@ impl Prober {
         Ok(Self { socket, way: Way::Echo(ip), own: Vec::new(), sequence: 0 })
     }
 
-    /// Asks once and listens for this time; returns as soon as somebody answers.
+    /// Asks once and listens for this time; returns as soon as something is heard.
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub fn ask(&mut self, patience: Duration) -> Result<Option<Holder>> {
+    pub fn ask(&mut self, patience: Duration) -> Result<Option<Heard>> {
         let asked = Instant::now();
         self.sequence += 1;
         if let Err(error) = self.send() {
-            // A router, or this node's own kernel, that knows of nobody.
-            let is_nobody = matches!(error.kind(), ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable);
+            // This node's own kernel has just found out that nobody answers. (Without a route nobody was asked.)
+            let is_nobody = error.kind() == ErrorKind::HostUnreachable;
             return if is_nobody { Ok(None) } else { Err(error).context("cannot ask who has the address") };
         }
         loop {
@@ -101,8 +111,8 @@ impl Prober {
             let mut packet = [0; PACKET];
             match (&self.socket).read(&mut packet) {
                 Ok(length) => {
-                    if let Some(holder) = self.read(&packet[..length]) {
-                        return Ok(Some(holder));
+                    if let Some(heard) = self.read(&packet[..length]) {
+                        return Ok(Some(heard));
                     }
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
@@ -126,18 +136,20 @@ impl Prober {
         .map(drop)
     }
 
-    fn read(&self, packet: &[u8]) -> Option<Holder> {
-        match &self.way {
-            Way::Arp(ip, _) => {
-                let mac = arp::claimant(&arp::parse(packet)?, *ip)?;
-                (!self.own.contains(&mac)).then_some(Holder::Hardware(mac))
-            }
-            Way::Neighbours(ip, _, _) => match neighbours::holder(packet, *ip)? {
-                Some(mac) => (!self.own.contains(&mac)).then_some(Holder::Hardware(mac)),
-                None => Some(Holder::Unknown),
+    fn read(&self, packet: &[u8]) -> Option<Heard> {
+        let is_own = |mac: &Mac| self.own.contains(mac);
+        let heard = match &self.way {
+            Way::Arp(ip, _) => match arp::claim(&arp::parse(packet)?, *ip)? {
+                Claim::Has(mac) => Heard::Holder(Holder::Hardware(Some(mac).filter(|mac| !is_own(mac))?)),
+                Claim::Asks(mac) => Heard::Asking(Some(mac).filter(|mac| !is_own(mac))?),
             },
-            Way::Echo(ip) => is_answer(*ip, packet, self.identity()).then_some(Holder::Unknown),
-        }
+            Way::Neighbours(ip, _, _) => Heard::Holder(match neighbours::holder(packet, *ip)? {
+                Some(mac) => Holder::Hardware(Some(mac).filter(|mac| !is_own(mac))?),
+                None => Holder::Unknown,
+            }),
+            Way::Echo(ip) => Heard::Holder(is_answer(*ip, packet, self.identity()).then_some(Holder::Unknown)?),
+        };
+        Some(heard)
     }
 
     /// What tells the answers to this process from those to others.
@@ -171,8 +183,9 @@ impl Listener {
     pub fn heard(&self) -> Option<Mac> {
         let mut frame = [0; PACKET];
         while let Ok(length) = (&self.socket).read(&mut frame) {
-            let claimant = arp::parse(&frame[..length]).and_then(|packet| arp::claimant(&packet, self.ip));
-            if let Some(mac) = claimant.filter(|mac| !self.own.contains(mac)) {
+            let claim = arp::parse(&frame[..length]).and_then(|packet| arp::claim(&packet, self.ip));
+            let Some(Claim::Has(mac) | Claim::Asks(mac)) = claim else { continue };
+            if !self.own.contains(&mac) {
                 return Some(mac);
             }
         }
@@ -190,8 +203,14 @@ fn own_macs() -> Result<Vec<Mac>> {
 /// When it cannot be asked.
 pub fn ask(prober: &mut Prober, count: u64, wait: Duration) -> Result<Option<Holder>> {
     for _ in 0..count {
-        if let Some(holder) = prober.ask(wait)? {
-            return Ok(Some(holder));
+        let asked = Instant::now();
+        loop {
+            let left = wait.saturating_sub(asked.elapsed());
+            match prober.ask(left)? {
+                Some(Heard::Holder(holder)) => return Ok(Some(holder)),
+                Some(Heard::Asking(_)) if !left.is_zero() => {}
+                _ => break,
+            }
         }
     }
     Ok(None)

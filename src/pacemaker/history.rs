@@ -131,6 +131,8 @@ fn tells(operation: &Operation, by: By) -> Option<Last> {
     match (operation.name.as_str(), by) {
         ("start", By::Start) | ("promote", By::Promotion) => Some(Last::MayBeThere),
         ("start", By::Promotion) => Some(Last::NotThere),
+        // Of a clone, also an instance is stopped that only stood by.
+        ("stop", By::Promotion) if operation.code == 0 && !is_under_way => Some(Last::NotThere),
         ("stop", _) | ("demote", By::Promotion) if operation.code == 0 && !is_under_way => Some(Last::GivenBack),
         ("stop", _) | ("demote", By::Promotion) => Some(Last::MayBeThere),
         ("monitor", _) if is_under_way => None,

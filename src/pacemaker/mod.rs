@@ -167,18 +167,18 @@ impl Cluster {
         history::read(&answer.success()?, &self.resource, by).context("cannot read what is on record of the resource")
     }
 
-    /// Whether Pacemaker lets a part of the cluster without quorum keep what it has (`no-quorum-policy`).
+    /// Whether Pacemaker takes no notice of quorum (`no-quorum-policy=ignore`).
     ///
     /// # Errors
     /// When the cluster cannot be asked.
-    pub fn keeps_without_quorum(&self, deadline: Deadline) -> Result<bool> {
+    pub fn ignores_quorum(&self, deadline: Deadline) -> Result<bool> {
         let path = property::path_anywhere("no-quorum-policy");
         let answer = exec::run("cibadmin", &["--query", "--xpath", &path], None, deadline)?;
         if is_no_such(&answer) {
             return Ok(false);
         }
         let policy = parse::pair_value(&answer.success()?);
-        Ok(policy.is_some_and(|policy| ["ignore", "freeze"].contains(&policy.as_str())))
+        Ok(policy.as_deref() == Some("ignore"))
     }
 
     /// The name of the node attribute in which Pacemaker keeps this resource's promotion score.

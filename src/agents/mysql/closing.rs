@@ -102,8 +102,12 @@ pub fn release(node: &Node, session: &mut Session, deadline: Deadline) -> Result
     if session.dialect().lock_out().is_some() {
         return end_clients(session).map(drop);
     }
-    close_while_ending(node, session, deadline, end_clients_in_order)?;
-    session.execute("open the server for writes again", session.dialect().open_for_writes())
+    let closed = close_while_ending(node, session, deadline, end_clients_in_order);
+    // Also when it was not closed in time: the server may do so yet. Not when it was demoted meanwhile.
+    if node.daemon().is_some_and(|daemon| node.is_marked(daemon)) {
+        session.execute("open the server for writes again", session.dialect().open_for_writes())?;
+    }
+    closed
 }
 
 /// Closes it on one connection, and ends from another one what is in the way, until it is closed. `end` is told the number

@@ -37,9 +37,9 @@ pub fn await_free(node: &Node, place: &Place) -> Result<()> {
     let mut prober = Prober::on_link(ip, &place.interface)?;
     match (before, node.config.patience()) {
         (Before::MayBeLostWith(claims), Some(patience)) => {
+            ensure_majority(node)?;
             await_release(node, place, &mut prober, &names(&claims), begun, patience)?;
-            forget(node, &claims);
-            Ok(())
+            settle(node, &claims)
         }
         (before, _) => {
             if let Before::MayBeLostWith(claims) = before {
@@ -73,16 +73,34 @@ fn what_was_before(node: &Node) -> Before {
     })
 }
 
-/// Notes that these claims are over. What cannot be noted is waited for once more.
-fn forget(node: &Node, claims: &[Claim]) {
-    let Some(cluster) = &node.cluster else { return };
+/// In a cluster of two, both parts have quorum: who is lost may think the same of this node, and renew its lease.
+fn ensure_majority(node: &Node) -> Result<()> {
+    let Some(cluster) = &node.cluster else { return Ok(()) };
+    match cluster.view(node.deadline.at_most(ASKING))?.lacks_majority() {
+        Some(why) => bail!("the address may be on a node that is lost: {why}"),
+        None => Ok(()),
+    }
+}
+
+/// What was true before the waiting must still be so. Then it is noted that all claims of lost nodes are over; what cannot be
+/// noted is waited for once more.
+fn settle(node: &Node, waited_for: &[Claim]) -> Result<()> {
+    let Some(cluster) = &node.cluster else { return Ok(()) };
     let deadline = node.deadline.at_most(ASKING);
-    let noted = cluster
-        .read_record(deadline)
-        .and_then(|before| cluster.replace_record(before.as_deref(), &decide::note(claims), deadline));
+    if !cluster.is_quorate(deadline)? {
+        bail!("quorum was lost while the address was waited for");
+    }
+    let history = cluster.history(node.by, deadline)?;
+    if let Some(name) = decide::is_back(&history, waited_for) {
+        bail!("{name} is back, and may have the address");
+    }
+    let noted = cluster.read_record(deadline).and_then(|before| {
+        cluster.replace_record(before.as_deref(), &decide::note(&decide::claims(&history)), deadline)
+    });
     if let Err(error) = noted {
         log::warn!("{error:#}");
     }
+    Ok(())
 }
 
 fn names(claims: &[Claim]) -> String {
@@ -104,14 +122,14 @@ fn await_release(
     let mut watch = Watch::default();
     loop {
         let asked = Instant::now();
-        let holder = prober.ask(EVERY)?;
-        match watch.see(holder.is_some(), begun.elapsed(), patience) {
+        let heard = prober.ask(EVERY)?;
+        match watch.see(heard.as_ref(), begun.elapsed(), patience) {
             Wait::IsFree => {
                 log::info!("{ip} is free after {:.1}s", begun.elapsed().as_secs_f32());
                 return Ok(());
             }
             Wait::IsInVain => {
-                let who = holder.map(|holder| describe(place, &holder)).unwrap_or_default();
+                let who = watch.holder().map(|holder| describe(place, holder)).unwrap_or_default();
                 bail!("{who}, also after the lease of {nodes}: fence it, or take the address from it by hand");
             }
             Wait::GoesOn if node.deadline.is_over() => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::net::probe::{Heard, Holder};
 use crate::pacemaker::history::{Last, Seen};
 
 /// For so long after the cluster has stopped it somewhere nobody else is expected to have taken it.
@@ -40,15 +41,23 @@ pub fn note(claims: &[Claim]) -> String {
     claims.iter().map(Claim::to_string).collect::<Vec<_>>().join(" ")
 }
 
+/// The claims of all nodes that are lost.
+pub fn claims(history: &BTreeMap<String, Seen>) -> Vec<Claim> {
+    let lost = history.iter().filter(|(_, seen)| !seen.is_member && seen.last == Last::MayBeThere);
+    lost.map(|(node, seen)| Claim { node: node.clone(), operation: seen.operation.clone() }).collect()
+}
+
+/// One of these that is a member again, and so may renew its lease.
+pub fn is_back<'a>(history: &BTreeMap<String, Seen>, claims: &'a [Claim]) -> Option<&'a str> {
+    let is_there =
+        |claim: &&Claim| history.get(&claim.node).is_some_and(|seen| seen.is_member && seen.last == Last::MayBeThere);
+    claims.iter().find(is_there).map(|claim| claim.node.as_str())
+}
+
 /// What the cluster's record says of the address; `noted`: the claims that are over; `now`: since 1970.
 pub fn before(history: &BTreeMap<String, Seen>, noted: &str, now: Duration) -> Before {
-    let is_lost = |seen: &Seen| !seen.is_member && seen.last == Last::MayBeThere;
-    let claims = history
-        .iter()
-        .filter(|(_, seen)| is_lost(seen))
-        .map(|(node, seen)| Claim { node: node.clone(), operation: seen.operation.clone() });
     let is_over = |claim: &Claim| noted.split(' ').any(|noted| noted == claim.to_string());
-    let lost: Vec<Claim> = claims.filter(|claim| !is_over(claim)).collect();
+    let lost: Vec<Claim> = claims(history).into_iter().filter(|claim| !is_over(claim)).collect();
     if !lost.is_empty() {
         return Before::MayBeLostWith(lost);
     }
@@ -62,8 +71,8 @@ pub fn before(history: &BTreeMap<String, Seen>, noted: &str, now: Duration) -> B
 /// What is seen of a node that may have the address, while it is waited for.
 #[derive(Debug, Default)]
 pub struct Watch {
-    has_answered: bool,
-    silent_since: Duration,
+    holder: Option<Holder>,
+    answered: Option<Duration>,
 }
 
 /// What follows from it.
@@ -78,29 +87,39 @@ pub enum Wait {
 }
 
 impl Watch {
-    /// One who has answered, and does not for this long, has let it go.
-    const LET_GO: Duration = Duration::from_secs(1);
+    /// After the end of the lease: who answered within this time has it.
+    const RECENT: Duration = Duration::from_secs(1);
 
-    /// Takes an answer, or none, after so much time. Who never answers may be cut off from here, and from nobody else:
-    /// only the end of the lease says something then.
-    pub fn see(&mut self, answered: bool, elapsed: Duration, lease: Duration) -> Wait {
-        if answered {
-            self.has_answered = true;
-            self.silent_since = elapsed;
+    /// Takes what was heard, or nothing, after so much time. Silence says nothing before the end of the lease: who is silent may
+    /// be cut off, from here and from nobody else. But who has answered, and now asks for the address himself, has given it back.
+    pub fn see(&mut self, heard: Option<&Heard>, elapsed: Duration, patience: Duration) -> Wait {
+        match heard {
+            Some(Heard::Holder(holder)) => {
+                self.holder = Some(holder.clone());
+                self.answered = Some(elapsed);
+            }
+            Some(Heard::Asking(mac)) if self.holder == Some(Holder::Hardware(*mac)) => return Wait::IsFree,
+            _ => {}
         }
-        let silence = elapsed.saturating_sub(self.silent_since);
-        match (self.has_answered, elapsed >= lease) {
-            (true, _) if silence >= Self::LET_GO => Wait::IsFree,
-            (true, true) if answered => Wait::IsInVain,
-            (false, true) => Wait::IsFree,
-            _ => Wait::GoesOn,
+        let is_recent = self.answered.is_some_and(|answered| elapsed.saturating_sub(answered) < Self::RECENT);
+        match elapsed >= patience {
+            false => Wait::GoesOn,
+            true if !is_recent => Wait::IsFree,
+            true if matches!(heard, Some(Heard::Holder(_))) => Wait::IsInVain,
+            true => Wait::GoesOn,
         }
+    }
+
+    /// Who has answered last.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.holder.as_ref()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::mac::Mac;
 
     fn seen(is_member: bool, last: Last, since: u64) -> Seen {
         let since = Some(Duration::from_secs(since));
@@ -150,33 +169,49 @@ mod tests {
         assert_eq!(of(&[("db1", failed)]), Before::Unknown);
     }
 
-    fn see(answers: &[(u64, bool)]) -> Wait {
+    fn see(heard: &[(u64, Option<Heard>)]) -> Wait {
         let mut watch = Watch::default();
-        let lease = Duration::from_secs(30);
         let mut last = Wait::GoesOn;
-        for (at, answered) in answers {
+        for (at, heard) in heard {
             assert_eq!(last, Wait::GoesOn, "it has ended before {at} ms");
-            last = watch.see(*answered, Duration::from_millis(*at), lease);
+            last = watch.see(heard.as_ref(), Duration::from_millis(*at), Duration::from_secs(30));
         }
         last
     }
 
-    #[test]
-    fn who_answers_no_more_has_let_it_go() {
-        assert_eq!(see(&[(0, true), (200, true), (400, false), (1000, false)]), Wait::GoesOn);
-        assert_eq!(see(&[(0, true), (200, true), (400, false), (1200, false)]), Wait::IsFree);
-        assert_eq!(see(&[(200, false), (5000, true), (5900, false), (6100, false)]), Wait::IsFree);
+    const ONE: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const ANOTHER: Mac = Mac([2, 0, 0, 0, 0, 2]);
+
+    fn answer(mac: Mac) -> Option<Heard> {
+        Some(Heard::Holder(Holder::Hardware(mac)))
     }
 
     #[test]
-    fn who_never_answers_is_waited_for_until_the_lease_is_over() {
-        assert_eq!(see(&[(200, false), (29_900, false)]), Wait::GoesOn);
-        assert_eq!(see(&[(200, false), (30_000, false)]), Wait::IsFree);
+    fn who_has_answered_and_asks_for_it_himself_has_given_it_back() {
+        let gives_back = |mac| see(&[(0, answer(ONE)), (200, answer(ONE)), (400, Some(Heard::Asking(mac)))]);
+        assert_eq!(gives_back(ONE), Wait::IsFree);
+        assert_eq!(gives_back(ANOTHER), Wait::GoesOn, "a stranger says nothing of who has it");
+        assert_eq!(see(&[(400, Some(Heard::Asking(ONE)))]), Wait::GoesOn, "it is not known that he had it");
+    }
+
+    #[test]
+    fn silence_says_nothing_until_the_lease_is_over() {
+        assert_eq!(see(&[(200, None), (29_900, None)]), Wait::GoesOn);
+        assert_eq!(see(&[(200, None), (30_000, None)]), Wait::IsFree);
+        assert_eq!(see(&[(200, answer(ONE)), (1500, None), (29_900, None)]), Wait::GoesOn, "cut off once more");
+        assert_eq!(see(&[(24_000, answer(ONE)), (30_000, None)]), Wait::IsFree);
     }
 
     #[test]
     fn who_answers_after_the_lease_has_it_for_good() {
-        assert_eq!(see(&[(200, true), (30_100, true)]), Wait::IsInVain);
-        assert_eq!(see(&[(29_500, true), (30_100, false)]), Wait::GoesOn, "it may have just let it go");
+        assert_eq!(see(&[(200, answer(ONE)), (30_100, answer(ONE))]), Wait::IsInVain);
+        assert_eq!(see(&[(29_500, answer(ONE)), (30_100, None)]), Wait::GoesOn, "it may have just let it go");
+    }
+
+    #[test]
+    fn a_node_that_is_a_member_again_may_renew_its_lease() {
+        let claims = claims(&BTreeMap::from([("db1".to_string(), seen(false, Last::MayBeThere, 10))]));
+        let back = |last| is_back(&BTreeMap::from([("db1".to_string(), seen(true, last, 10))]), &claims).is_some();
+        assert!(back(Last::MayBeThere) && !back(Last::GivenBack));
     }
 }

@@ -1,26 +1,34 @@
 //! `stop`, and `demote` in a clone: the address is given back. Its connections are ended while it is still here, so that
 //! clients learn of it: nothing that is sent after it is gone reaches them.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 
 use super::node::Node;
 use crate::agents::standing::Standing;
+use crate::guard::turn::Turn;
 use crate::net::{addresses, connections};
 use crate::ocf::exit::{ExitCode, Outcome};
 
 /// The same address can be there more than once: with other prefixes, or on other interfaces.
 const MOST: usize = 8;
 
+/// What the cluster may take to hear that an instance is stopped, which matters to nobody else.
+const TELLING: Duration = Duration::from_secs(3);
+
 /// The instance is not started any more.
 ///
 /// # Errors
 /// When the address cannot be removed.
 pub fn stop(node: &Node) -> Outcome {
-    node.guard().end();
+    let _alone = end_guard(node);
     give_back(node)?;
     node.memory().forget()?;
-    if let Some(cluster) = node.cluster.as_ref().filter(|_| node.is_promotable()) {
-        cluster.withdraw_score(node.deadline)?;
+    if let Some(cluster) = node.cluster.as_ref().filter(|_| node.is_promotable())
+        && let Err(error) = cluster.withdraw_score(node.deadline.at_most(TELLING))
+    {
+        log::warn!("{error:#}");
     }
     Ok(ExitCode::Success)
 }
@@ -30,12 +38,18 @@ pub fn stop(node: &Node) -> Outcome {
 /// # Errors
 /// When the address cannot be removed.
 pub fn demote(node: &Node) -> Outcome {
-    node.guard().end();
+    let _alone = end_guard(node);
     give_back(node)?;
     if node.memory().read().is_some() {
         node.memory().write(Standing::By)?;
     }
     Ok(ExitCode::Success)
+}
+
+/// Ends the guard, and keeps one that is just beginning from renewing the lease for as long as the result lives.
+fn end_guard(node: &Node) -> Option<Turn> {
+    node.guard().end();
+    node.guard().keep_out().inspect_err(|error| log::warn!("{error:#}")).ok()
 }
 
 /// Ends the connections of the address and removes it; that it is not here is no error.

@@ -13,7 +13,7 @@ use super::place::{self, Place};
 use crate::deadline::Deadline;
 use crate::guard::{self, Stay};
 use crate::net::addresses;
-use crate::net::announce::announce;
+use crate::net::announce::{announce, renounce};
 use crate::net::probe::Listener;
 use crate::ocf::env::Invocation;
 use crate::pacemaker::{Cluster, stack};
@@ -29,6 +29,10 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// Without a lease it is looked so often whether the address is in order.
 const USUAL: Duration = Duration::from_secs(10);
+
+/// How often it is said that the address was given back, and the time between.
+const RENOUNCED: usize = 3;
+const BETWEEN: Duration = Duration::from_millis(100);
 
 /// Whoever does not get from the one line to the next within this time was stopped in between.
 const STOPPED: Duration = Duration::from_secs(1);
@@ -60,7 +64,7 @@ pub fn run(call: &Invocation) -> Result<()> {
     let Some(stay) = node.guard().stay()? else { return Ok(()) };
     let mut watch = Watch::new(cluster, &node);
     while node.is_at_work() {
-        stay.show_life()?;
+        show_life(&stay);
         if !stay.is_known() {
             log::warn!("the files of this guard were removed: it ends, and the next monitor starts another");
             guard::leave();
@@ -73,6 +77,13 @@ pub fn run(call: &Invocation) -> Result<()> {
         sleep(watch.pause());
     }
     Ok(())
+}
+
+/// A full disk is no reason to let the address go.
+fn show_life(stay: &Stay) {
+    if let Err(error) = stay.show_life() {
+        log::debug!("{error:#}");
+    }
 }
 
 /// What the guard knows between its turns.
@@ -166,8 +177,16 @@ impl Watch {
         }
         let why = asked.map_or("as another node may take it".into(), |mac| format!("as {mac} asks for it"));
         log::error!("the cluster's stack is gone: the address is given back, {why}");
+        let place = place::find(&node.config);
         give::give_back(node)?;
         node.memory().forget()?;
+        if let Ok(place) = place {
+            // One packet may be lost.
+            for _ in 0..RENOUNCED {
+                renounce(place.address.ip, &place.interface)?;
+                sleep(BETWEEN);
+            }
+        }
         Ok(false)
     }
 
@@ -177,14 +196,18 @@ impl Watch {
         if let Some(known) = self.was_left_alone {
             return known;
         }
-        let found = self.cluster.was_left_alone(Deadline::after(ANSWER)).unwrap_or_else(|error| {
-            log::error!("whether the resource is managed is not known, and taken for granted: {error:#}");
-            false
-        });
-        if found {
-            log::warn!("left as it is: maintenance mode is on, or the resource is unmanaged");
+        match self.cluster.was_left_alone(Deadline::after(ANSWER)) {
+            Ok(found) => {
+                if found {
+                    log::warn!("left as it is: maintenance mode is on, or the resource is unmanaged");
+                }
+                *self.was_left_alone.insert(found)
+            }
+            Err(error) => {
+                self.say(format!("whether the resource is managed is not known, and taken for granted: {error:#}"));
+                false
+            }
         }
-        *self.was_left_alone.insert(found)
     }
 
     /// Renews the lease if the cluster is there; whether the address is still here.
@@ -193,7 +216,7 @@ impl Watch {
         let asked = Instant::now();
         let reason = self.what_forbids();
         // Asking may have taken its time.
-        stay.show_life()?;
+        show_life(stay);
         let Some(held) = node.held()? else { return self.report_loss(node) };
         let is_over = |since: Instant| node.config.lifetime().is_some_and(|time| since.elapsed() >= time);
         if self.renewed.is_some_and(is_over) {
@@ -211,14 +234,18 @@ impl Watch {
         let mut address = place::find(&node.config)?.address;
         // As it is here, which may have been done by another agent.
         (address.prefix, address.index) = (held.prefix, held.index);
-        let before = Instant::now();
+        // What was answered long ago is no answer any more.
+        if asked.elapsed() > ANSWER + STOPPED {
+            self.next_renewal = Instant::now();
+            return Ok(true);
+        }
         addresses::set(&address)?;
-        if before.elapsed() > STOPPED {
+        if asked.elapsed() > ANSWER + STOPPED {
             log::error!("this process stood still: the address is given back");
             give::give_back(node)?;
             return self.report_loss(node);
         }
-        self.renewed = Some(before);
+        self.renewed = Some(asked);
         self.next_renewal = asked + every;
         Ok(true)
     }
@@ -238,10 +265,11 @@ impl Watch {
             Ok(false) => "this part of the cluster has no quorum".to_string(),
             Err(error) => format!("{error:#}"),
         };
-        // It was, and the stack is just starting again.
+        // It was, and the stack is just starting again; or it still starts on the others. That only this node is in maintenance
+        // says nothing: the others may be about to take the address.
         let is_left_alone = self.was_left_alone == Some(true)
-            || self.cluster.is_left_alone(deadline).unwrap_or_default()
-            || self.cluster.keeps_without_quorum(deadline).unwrap_or_default();
+            || self.cluster.view(deadline).is_ok_and(|view| view.maintenance)
+            || self.cluster.ignores_quorum(deadline).unwrap_or_default();
         (!is_left_alone).then_some(reason)
     }
 

@@ -31,6 +31,7 @@ pub struct Node {
     pub time: Duration,
     /// When its waits must have ended.
     pub deadline: Deadline,
+    is_plain_clone: bool,
     run_dir: PathBuf,
 }
 
@@ -55,6 +56,7 @@ impl Node {
             by: if is_promotable { By::Promotion } else { By::Start },
             time,
             deadline,
+            is_plain_clone: !is_promotable && call.cluster.as_ref().is_some_and(|meta| meta.clone_max.is_some()),
             run_dir: call.run_dir.clone(),
         })
     }
@@ -76,9 +78,8 @@ impl Node {
 
     /// The process that renews the lease.
     pub fn guard(&self) -> Guard {
-        // One that hangs is replaced long before the lease is over.
-        let silence = self.config.lease.map_or(Duration::from_secs(30), |lease| lease / 6);
-        Guard::of(&self.run_dir, &self.resource).silent_after(silence.max(Duration::from_secs(3)))
+        // One that hangs is replaced long before the lease is over: it shows each second that it works.
+        Guard::of(&self.run_dir, &self.resource).silent_after(Duration::from_secs(3))
     }
 
     /// What it remembers to be.
@@ -97,6 +98,18 @@ impl Node {
     /// What is wrong with them.
     pub fn ensure_configured(&self) -> Result<(), OcfError> {
         self.trouble.clone().map_or(Ok(()), Err)
+    }
+
+    /// Instances of a clone without roles would all have the address.
+    ///
+    /// # Errors
+    /// When it is one.
+    pub fn ensure_suited(&self) -> Result<(), OcfError> {
+        if self.is_plain_clone {
+            let why = "a clone of an address must be promotable: set promotable=true, or make it no clone";
+            return Err(OcfError::new(ExitCode::Configured, why));
+        }
+        Ok(())
     }
 
     /// Who takes the address may have to wait for as long as its lease: the action needs the time.

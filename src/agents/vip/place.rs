@@ -58,7 +58,7 @@ fn choose(config: &Config, ip: IpAddr, interfaces: &[Interface], networks: &[Net
     }
     let label = config.label.as_ref().map(|label| format!("{}:{label}", interface.name));
     if let Some(label) = label.as_ref().filter(|label| label.len() > LABEL) {
-        return Err(wrong(format!("iflabel: {label} has more than {LABEL} characters")));
+        return Err(unfit(format!("iflabel: {label} has more than {LABEL} characters")));
     }
     let broadcast = match (ip, config.broadcast) {
         (IpAddr::V4(ip), Broadcast::Usual) => last_of(ip, prefix),

@@ -47,6 +47,7 @@ pub fn promote(node: &Node) -> Outcome {
 /// When it does not fit this node, somebody else has it, or the kernel refuses it.
 pub fn take(node: &Node, standing: Standing) -> Outcome {
     node.ensure_configured()?;
+    node.ensure_suited()?;
     node.ensure_time()?;
     let place = place::find(&node.config)?;
     if !place.interface.has_carrier {
@@ -59,7 +60,9 @@ pub fn take(node: &Node, standing: Standing) -> Outcome {
     node.memory().write(standing)?;
     addresses::set(&place.address)?;
     log::info!("{}/{} is on {} now", place.address.ip, place.address.prefix, place.interface.name);
-    tell(node, &place)?;
+    if let Err(error) = tell(node, &place) {
+        log::warn!("{error:#}");
+    }
     guard::begin(node);
     Ok(ExitCode::Success)
 }

@@ -20,6 +20,9 @@ use parameters::Config;
 /// Any instance is as good as another one: who is promoted follows from what it goes with.
 const SCORE: Score = Score::Value(5);
 
+/// What the cluster may take to hear that an instance is stopped, which matters to nobody else.
+const TELLING: Duration = Duration::from_secs(3);
+
 /// The agent.
 pub struct VipCheck;
 
@@ -85,7 +88,10 @@ impl Agent for VipCheck {
             }
             Action::Stop => {
                 memory.forget()?;
-                if is_promotable { set_score(call, time, None) } else { Ok(ExitCode::Success) }
+                if is_promotable && let Err(error) = set_score(call, time.min(TELLING), None) {
+                    log::warn!("{error:#}");
+                }
+                Ok(ExitCode::Success)
             }
             Action::Monitor => Ok(match memory.read() {
                 None => ExitCode::NotRunning,
