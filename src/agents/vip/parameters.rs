@@ -31,9 +31,9 @@ pub static PARAMETERS: &[Parameter] = &[
         Kind::Boolean,
         "Take the address only when nobody has it",
         "Asks the network first, by ARP or neighbour discovery, and fails if somebody answers, naming the host (0.15 s; not \
-         done when the cluster has just stopped it elsewhere). When a node is lost that may have the address, waits until \
-         it has let the address go: until it answers no more, or, if it never answers, for the time of its lease. A node \
-         that was fenced is not waited for.",
+         done when the cluster has just stopped it elsewhere). When a node is lost that may have the address, waits for the \
+         end of its lease, or until its guard says that it gives the address back. A node that was fenced is not waited \
+         for; a cluster of two that does not fence does not take the address.",
     )
     .default("true")
     .reloadable(),
@@ -52,8 +52,8 @@ pub static PARAMETERS: &[Parameter] = &[
         "stack_timeout",
         Kind::TimeOrNever,
         "How long the address outlives the cluster's stack",
-        "After this time without corosync or Pacemaker on this node the guard gives the address back at once: another \
-         node may take it. Not in maintenance mode, or while the resource is unmanaged. never: when the lease is over.",
+        "After this time without corosync or Pacemaker on this node, or as soon as another node asks for the address, the \
+         guard gives it back. Not in maintenance mode, or while the resource is unmanaged. never: when the lease is over.",
     )
     .default("10s")
     .reloadable(),

@@ -32,8 +32,8 @@ pub use init::init;
 pub use stack::Daemon;
 pub use systemd::Systemd;
 
-/// A node's disk, in bytes.
-const DISK: u64 = 3 << 30;
+/// A node's disk, in bytes: room for a gigabyte of data, its binary logs, and what takes their place.
+const DISK: u64 = 5 << 30;
 
 /// A node of a lab.
 #[derive(Clone, Debug)]
