@@ -33,7 +33,7 @@ pub const ALL: &[Scenario] = &[
     scenario(
         "stack-hung",
         "Invariant 2: Corosync stands still on the primary, and whatever asks it hangs: the same.",
-        false,
+        true,
         |bed| lost(bed, |bed, primary| bed.lab().fault(Fault::HangCorosync, primary)),
     ),
     scenario(
