@@ -15,7 +15,7 @@
 //! ocf        the protocol: parameters, meta-data, exit codes, notifications, the environment
 //! gtid       sets of transactions, of both vendors (pure)
 //! net        what goes between nodes beside the servers' own protocols: a connection that only two of them can use
-//! exec, deadline   programs, each with a deadline
+//! exec, deadline, state_file   programs, each with a deadline; what is kept between actions
 //! ```
 
 pub mod agents;
@@ -30,3 +30,4 @@ pub mod net;
 pub mod ocf;
 pub mod pacemaker;
 pub mod server;
+pub mod state_file;

@@ -2,12 +2,12 @@
 //! inherits it. By them two agents that would manage the same server find each other.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::server::process::Daemon;
+use crate::state_file;
 
 /// What the names of a start's marks end in: of `mysql`, and of `semisync`.
 const STARTED: &str = "started";
@@ -98,17 +98,7 @@ impl Mark {
     }
 
     fn write(&self, content: String) -> Result<()> {
-        let draft = self.0.with_added_extension("draft");
-        let write = || -> std::io::Result<()> {
-            if let Some(dir) = self.0.parent() {
-                fs::create_dir_all(dir)?;
-            }
-            let mut file = fs::File::create(&draft)?;
-            file.write_all(content.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&draft, &self.0)
-        };
-        write().with_context(|| format!("cannot write {}", self.0.display()))
+        state_file::write(&self.0, &content)
     }
 
     /// Takes the mark away; that there is none is no error.
@@ -116,12 +106,7 @@ impl Mark {
     /// # Errors
     /// When it is there and cannot be removed.
     pub fn remove(&self) -> Result<()> {
-        match fs::remove_file(&self.0) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", self.0.display()))
-            }
-            _ => Ok(()),
-        }
+        state_file::remove(&self.0)
     }
 
     fn content(daemon: Daemon) -> String {

@@ -2,10 +2,14 @@
 //! by, as those of a clone do that are not promoted. Gone with a reboot, as what it stands for.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+
+use crate::deadline::Deadline;
+use crate::pacemaker::{Cluster, Score};
+use crate::state_file;
 
 /// What an instance is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,27 @@ impl Standing {
     }
 }
 
+/// The score of an instance that stands by: any is as good as another one, and who is promoted follows from what it goes with.
+const SCORE: Score = Score::Value(5);
+
+/// What the cluster may take to hear that an instance is stopped, which matters to nobody else.
+const TELLING: Duration = Duration::from_secs(3);
+
+/// Lets the cluster promote this instance.
+///
+/// # Errors
+/// When the cluster cannot be told: without a score nobody is promoted.
+pub fn offer(cluster: &Cluster, deadline: Deadline) -> Result<()> {
+    cluster.set_score(SCORE, deadline)
+}
+
+/// Takes that back; when it cannot be told, a stopped instance is not promoted all the same.
+pub fn withdraw(cluster: &Cluster, deadline: Deadline) {
+    if let Err(error) = cluster.withdraw_score(deadline.at_most(TELLING)) {
+        log::warn!("{error:#}");
+    }
+}
+
 /// The file that says so.
 pub struct Memory(PathBuf);
 
@@ -55,15 +80,7 @@ impl Memory {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, standing: Standing) -> Result<()> {
-        let draft = self.0.with_added_extension("draft");
-        let write = || {
-            if let Some(dir) = self.0.parent() {
-                fs::create_dir_all(dir)?;
-            }
-            fs::write(&draft, standing.word())?;
-            fs::rename(&draft, &self.0)
-        };
-        write().with_context(|| format!("cannot write {}", self.0.display()))
+        state_file::write(&self.0, standing.word())
     }
 
     /// The instance is not started any more.
@@ -71,12 +88,7 @@ impl Memory {
     /// # Errors
     /// When the file cannot be removed; that there is none is no error.
     pub fn forget(&self) -> Result<()> {
-        match fs::remove_file(&self.0) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", self.0.display()))
-            }
-            _ => Ok(()),
-        }
+        state_file::remove(&self.0)
     }
 }
 

@@ -6,12 +6,17 @@ use netlink_packet_core::{
     NetlinkSerializable,
 };
 use netlink_sys::{Socket, SocketAddr};
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike};
 
 /// Where the type of a message stands in its header (netlink(7), struct nlmsghdr).
 const TYPE: std::ops::Range<usize> = 4..6;
 
 /// Messages begin at multiples of so many bytes.
 const ALIGNMENT: usize = 4;
+
+/// The kernel answers at once: who waits for longer, in seconds, waits for a packet that was lost.
+const PATIENCE: i64 = 2;
 
 /// How often a list is read anew that has changed while it was read.
 const TRIES: usize = 5;
@@ -45,6 +50,8 @@ impl Netlink {
     /// When the kernel has none.
     pub fn open(family: isize) -> Result<Self> {
         let mut socket = Socket::new(family).context("cannot ask the kernel about its network")?;
+        let patience = TimeVal::seconds(PATIENCE);
+        setsockopt(&socket, sockopt::ReceiveTimeout, &patience).context("cannot limit the time of an answer")?;
         socket.bind_auto().context("cannot ask the kernel about its network")?;
         socket.connect(&SocketAddr::new(0, 0)).context("cannot ask the kernel about its network")?;
         Ok(Self(socket))

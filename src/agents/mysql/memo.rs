@@ -17,6 +17,7 @@ use crate::server::client::Session;
 use crate::server::dialect::Source;
 use crate::server::process::Daemon;
 use crate::server::rows::ReplicaStatus;
+use crate::state_file;
 
 /// How long a full monitor is good for.
 const FULL: Duration = Duration::from_secs(60);
@@ -77,11 +78,8 @@ fn age(node: &Node, kind: Kind) -> Option<Duration> {
 }
 
 fn write(node: &Node, kind: Kind, text: &str) {
-    let path = file(node, kind);
-    // Whole or not at all, as a reader may be there.
-    let draft = path.with_added_extension("draft");
-    if let Err(error) = fs::write(&draft, text).and_then(|()| fs::rename(&draft, &path)) {
-        log::warn!("cannot write {}: {error}", path.display());
+    if let Err(error) = state_file::write(&file(node, kind), text) {
+        log::warn!("{error:#}");
     }
 }
 

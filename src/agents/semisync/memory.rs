@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::server::process::Daemon;
 use crate::server::semisync::before::Before;
+use crate::state_file;
 
 /// The file.
 pub struct Memory(PathBuf);
@@ -41,15 +42,7 @@ impl Memory {
     /// # Errors
     /// When the file cannot be written.
     pub fn note(&self, daemon: Daemon, before: &Before) -> Result<()> {
-        let draft = self.0.with_extension("before-draft");
-        let write = || -> std::io::Result<()> {
-            if let Some(dir) = self.0.parent() {
-                fs::create_dir_all(dir)?;
-            }
-            fs::write(&draft, format!("{}\n{before}", heading(daemon)))?;
-            fs::rename(&draft, &self.0)
-        };
-        write().with_context(|| format!("cannot write {}", self.0.display()))
+        state_file::write(&self.0, &format!("{}\n{before}", heading(daemon)))
     }
 
     /// Forgets it; that there is none is no error.
@@ -57,12 +50,7 @@ impl Memory {
     /// # Errors
     /// When it is there and cannot be removed.
     pub fn forget(&self) -> Result<()> {
-        match fs::remove_file(&self.0) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", self.0.display()))
-            }
-            _ => Ok(()),
-        }
+        state_file::remove(&self.0)
     }
 }
 

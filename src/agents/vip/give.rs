@@ -1,21 +1,16 @@
 //! `stop`, and `demote` in a clone: the address is given back. Its connections are ended while it is still here, so that
 //! clients learn of it: nothing that is sent after it is gone reaches them.
 
-use std::time::Duration;
-
 use anyhow::{Result, bail};
 
 use super::node::Node;
-use crate::agents::standing::Standing;
+use crate::agents::standing::{self, Standing};
 use crate::guard::turn::Turn;
 use crate::net::{addresses, connections};
 use crate::ocf::exit::{ExitCode, Outcome};
 
 /// The same address can be there more than once: with other prefixes, or on other interfaces.
 const MOST: usize = 8;
-
-/// What the cluster may take to hear that an instance is stopped, which matters to nobody else.
-const TELLING: Duration = Duration::from_secs(3);
 
 /// The instance is not started any more.
 ///
@@ -25,10 +20,8 @@ pub fn stop(node: &Node) -> Outcome {
     let _alone = end_guard(node);
     give_back(node)?;
     node.memory().forget()?;
-    if let Some(cluster) = node.cluster.as_ref().filter(|_| node.is_promotable())
-        && let Err(error) = cluster.withdraw_score(node.deadline.at_most(TELLING))
-    {
-        log::warn!("{error:#}");
+    if let Some(cluster) = node.cluster.as_ref().filter(|_| node.is_promotable()) {
+        standing::withdraw(cluster, node.deadline);
     }
     Ok(ExitCode::Success)
 }

@@ -157,17 +157,13 @@ impl Watch {
 
     /// Whether the address stays without the cluster's stack: for `stack_timeout`, or until another node asks for it.
     fn outlive_stack(&mut self, node: &Node, trouble: String) -> Result<bool> {
-        let since = match self.gone_since {
-            Some(since) => since,
-            None => {
-                log::error!("{trouble}");
-                if !self.is_left_alone_on_disk() {
-                    let place = place::find(&node.config)?;
-                    self.listener = Listener::on_link(place.address.ip, &place.interface)?;
-                }
-                *self.gone_since.insert(Instant::now())
-            }
-        };
+        let since = *self.gone_since.get_or_insert_with(|| {
+            log::error!("{trouble}");
+            // Who cannot hear gives it back when the time is over.
+            let listen = || place::find(&node.config).and_then(|it| Listener::on_link(it.address.ip, &it.interface));
+            self.listener = listen().inspect_err(|error| log::warn!("{error:#}")).ok().flatten();
+            Instant::now()
+        });
         if self.is_left_alone_on_disk() {
             return Ok(true);
         }

@@ -7,14 +7,10 @@ use anyhow::{Context, Result};
 use super::node::Node;
 use super::place::{self, Place};
 use super::{check, guard};
-use crate::agents::standing::Standing;
+use crate::agents::standing::{self, Standing};
 use crate::net::addresses;
 use crate::net::announce::announce;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
-use crate::pacemaker::Score;
-
-/// Any instance is as good as another one: who is promoted follows from what the address goes with.
-const SCORE: Score = Score::Value(5);
 
 /// An instance of a clone stands by.
 ///
@@ -25,7 +21,7 @@ pub fn stand_by(node: &Node) -> Outcome {
     place::find(&node.config)?;
     node.memory().write(Standing::By)?;
     if let Some(cluster) = &node.cluster {
-        cluster.set_score(SCORE, node.deadline)?;
+        standing::offer(cluster, node.deadline)?;
     }
     Ok(ExitCode::Success)
 }

@@ -8,20 +8,14 @@ mod parameters;
 
 use std::time::Duration;
 
-use crate::agents::standing::{Memory, Standing};
+use crate::agents::standing::{self, Memory, Standing};
 use crate::deadline::Deadline;
 use crate::ocf::agent::{Action, Advertised, Agent, time_of};
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::ocf::params::Parameter;
-use crate::pacemaker::{Cluster, Score};
+use crate::pacemaker::Cluster;
 use parameters::Config;
-
-/// Any instance is as good as another one: who is promoted follows from what it goes with.
-const SCORE: Score = Score::Value(5);
-
-/// What the cluster may take to hear that an instance is stopped, which matters to nobody else.
-const TELLING: Duration = Duration::from_secs(3);
 
 /// The agent.
 pub struct VipCheck;
@@ -67,13 +61,17 @@ impl Agent for VipCheck {
 
     fn run(&self, action: Action, call: &Invocation) -> Outcome {
         let time = time_of(self, action, call);
+        let deadline = Deadline::after(time);
         let memory = Memory::of(&call.run_dir, &call.resource, "vipcheck");
         let is_promotable = call.cluster.as_ref().is_some_and(|meta| meta.promotable);
         match action {
             Action::Start if is_promotable => {
                 Config::read(call)?;
                 memory.write(Standing::By)?;
-                set_score(call, time, Some(SCORE))
+                if let Some(cluster) = cluster_of(call, deadline)? {
+                    standing::offer(&cluster, deadline)?;
+                }
+                Ok(ExitCode::Success)
             }
             Action::Start => check_once(call, time, &memory, Standing::Active),
             Action::Promote if memory.read().is_none() => {
@@ -88,8 +86,8 @@ impl Agent for VipCheck {
             }
             Action::Stop => {
                 memory.forget()?;
-                if is_promotable && let Err(error) = set_score(call, time.min(TELLING), None) {
-                    log::warn!("{error:#}");
+                if let Ok(Some(cluster)) = cluster_of(call, deadline) {
+                    standing::withdraw(&cluster, deadline);
                 }
                 Ok(ExitCode::Success)
             }
@@ -120,14 +118,8 @@ fn check_once(call: &Invocation, time: Duration, memory: &Memory, standing: Stan
     Ok(ExitCode::Success)
 }
 
-/// Without a score nobody is promoted.
-fn set_score(call: &Invocation, time: Duration, score: Option<Score>) -> Outcome {
-    let Some(meta) = &call.cluster else { return Ok(ExitCode::Success) };
-    let deadline = Deadline::after(time);
-    let cluster = Cluster::of(&call.resource, meta.node.as_deref(), deadline)?;
-    match score {
-        Some(score) => cluster.set_score(score, deadline)?,
-        None => cluster.withdraw_score(deadline)?,
-    }
-    Ok(ExitCode::Success)
+/// The cluster of a promotable clone.
+fn cluster_of(call: &Invocation, deadline: Deadline) -> anyhow::Result<Option<Cluster>> {
+    let meta = call.cluster.as_ref().filter(|meta| meta.promotable);
+    meta.map(|meta| Cluster::of(&call.resource, meta.node.as_deref(), deadline)).transpose()
 }

@@ -21,6 +21,7 @@ use crate::exec::describe_status;
 use crate::guard::turn;
 use crate::pacemaker::{Cluster, View};
 use crate::server::process::{Daemon, last_error};
+use crate::state_file;
 
 /// How long it is waited for another promotion before the failure is reported.
 const SUCCESSION: Duration = Duration::from_secs(5);
@@ -62,10 +63,8 @@ pub fn note(node: &Node, pid: u32, status: Option<ExitStatus>, killed_for_memory
     }
     let error = i32::try_from(pid).ok().and_then(|pid| last_error(&node.layout.log, pid));
     how += &error.map(|error| format!("; its last error: {error}")).unwrap_or_default();
-    let path = file(node);
-    let draft = path.with_extension("ended.draft");
-    if let Err(error) = fs::write(&draft, &how).and_then(|()| fs::rename(&draft, &path)) {
-        log::warn!("cannot write {}: {error}", path.display());
+    if let Err(error) = state_file::write(&file(node), &how) {
+        log::warn!("{error:#}");
     }
     how
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::super::node::Node;
 use crate::server::dialect::backup::Method;
+use crate::state_file;
 
 /// An order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,10 +33,7 @@ impl Order {
     /// # Errors
     /// When it cannot be written.
     pub fn give(&self, node: &Node) -> Result<()> {
-        let path = order_file(node);
-        let draft = path.with_extension("order.draft");
-        let write = || fs::write(&draft, self.print()).and_then(|()| fs::rename(&draft, &path));
-        write().with_context(|| format!("cannot write {}", path.display()))
+        state_file::write(&order_file(node), &self.print())
     }
 
     /// It is carried out.

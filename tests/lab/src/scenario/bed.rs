@@ -160,10 +160,11 @@ impl Bed {
         Ok(verdict)
     }
 
-    /// The same where a node without a cluster was open for writes, or held the address, beside another one for a while.
+    /// The same where the server of a node without a cluster was open for writes beside another one for a while.
     pub fn finish_split(&self, ledger: Ledger, nodes: &[&str]) -> Result<Verdict> {
         let verdict = self.judge(ledger, nodes)?;
         verdict.assert_nothing_lost()?;
+        verdict.assert_one_vip()?;
         verdict.assert_same_data()?;
         verdict.assert_flowing()?;
         Ok(verdict)
