@@ -15,9 +15,10 @@ use super::neighbours::HOPS;
 /// # Errors
 /// When it cannot be made: only root may.
 pub fn arp(index: u32) -> Result<Socket> {
-    let protocol = arp::ETHER_TYPE.to_be();
-    let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(i32::from(protocol))))?;
-    socket.bind(&packet_address(index, protocol)?)?;
+    // Without a protocol until it is bound: a socket that hears already is taken off all interfaces first, which waits for the
+    // kernel's other processors (synchronize_net), as closing it does: 10 to 30 ms each.
+    let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
+    socket.bind(&packet_address(index, arp::ETHER_TYPE.to_be())?)?;
     Ok(socket)
 }
 

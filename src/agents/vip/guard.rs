@@ -37,21 +37,18 @@ const BETWEEN: Duration = Duration::from_millis(100);
 /// Whoever does not get from the one line to the next within this time was stopped in between.
 const STOPPED: Duration = Duration::from_secs(1);
 
-/// Starts the guard of an address that was just taken, in place of an earlier one.
-pub fn begin(node: &Node) {
+/// Starts the guard of an address that was just taken, in place of an earlier one; whether there is one now, which tells the
+/// network where the address is.
+pub fn begin(node: &Node) -> bool {
     if node.cluster.is_some() {
         node.guard().end();
     }
-    ensure(node);
+    ensure(node)
 }
 
-/// Starts the guard unless it is there and works.
-pub fn ensure(node: &Node) {
-    if node.cluster.is_some()
-        && let Err(error) = node.guard().ensure("vip")
-    {
-        log::warn!("{error:#}");
-    }
+/// Starts the guard unless it is there and works; whether there is one now.
+pub fn ensure(node: &Node) -> bool {
+    node.cluster.is_some() && node.guard().ensure("vip").inspect_err(|error| log::warn!("{error:#}")).is_ok()
 }
 
 /// Is the guard, until the address is given back.
@@ -61,8 +58,12 @@ pub fn ensure(node: &Node) {
 pub fn run(call: &Invocation) -> Result<()> {
     let node = Node::gather(call, TURN)?;
     let Some(cluster) = node.cluster.clone() else { return Ok(()) };
-    let Some(stay) = node.guard().stay()? else { return Ok(()) };
     let mut watch = Watch::new(cluster, &node);
+    // Before anything that may take its time.
+    if let Err(error) = watch.announce(&node) {
+        log::warn!("{error:#}");
+    }
+    let Some(stay) = node.guard().stay()? else { return Ok(()) };
     while node.is_at_work() {
         show_life(&stay);
         if !stay.is_known() {
@@ -108,7 +109,7 @@ struct Watch {
 impl Watch {
     fn new(cluster: Cluster, node: &Node) -> Self {
         let now = Instant::now();
-        let announcements = if node.config.announces_later { node.config.announcements.saturating_sub(1) } else { 0 };
+        let announcements = if node.config.announces_later { node.config.announcements } else { 0 };
         let mut watch = Self {
             cluster,
             renewed: None,
@@ -117,10 +118,12 @@ impl Watch {
             listener: None,
             was_left_alone: None,
             announcements,
-            next_announcement: None,
+            next_announcement: Some(now),
             trouble: String::new(),
         };
-        watch.plan_announcement(node);
+        if announcements == 0 {
+            watch.plan_announcement(node);
+        }
         watch
     }
 

@@ -56,19 +56,19 @@ pub fn take(node: &Node, standing: Standing) -> Outcome {
     node.memory().write(standing)?;
     addresses::set(&place.address)?;
     log::info!("{}/{} is on {} now", place.address.ip, place.address.prefix, place.interface.name);
-    if let Err(error) = tell(node, &place) {
+    let is_guarded = guard::begin(node);
+    if !(is_guarded && node.config.announces_later)
+        && let Err(error) = tell(node, &place)
+    {
         log::warn!("{error:#}");
     }
-    guard::begin(node);
     Ok(ExitCode::Success)
 }
 
-/// Tells the network where the address is: once, and the rest is the guard's, or all of it.
+/// Tells the network where the address is, where that is not left to the guard.
 fn tell(node: &Node, place: &Place) -> Result<()> {
     let (ip, config) = (place.address.ip, &node.config);
-    let has_guard = node.cluster.is_some();
-    let at_once = if config.announces_later && has_guard { config.announcements.min(1) } else { config.announcements };
-    for number in 0..at_once {
+    for number in 0..config.announcements {
         if number > 0 {
             sleep(config.announce_every.min(node.deadline.remaining()));
         }
@@ -86,7 +86,7 @@ pub fn reload(node: &Node) -> Outcome {
     if node.held()?.is_some() {
         let place = place::find(&node.config)?;
         addresses::set(&place.address).context("the new lease")?;
-        guard::begin(node);
+        let _ = guard::begin(node);
     }
     Ok(ExitCode::Success)
 }
