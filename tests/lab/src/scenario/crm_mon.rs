@@ -21,7 +21,7 @@ pub(super) struct View {
     pub online: Vec<String>,
     /// Where the instances of the asked resource run, and in which role.
     pub instances: BTreeMap<String, Role>,
-    /// Where the other resources run.
+    /// Where the other resources run; an instance that only stands by is not one of them.
     pub others: BTreeMap<String, Vec<String>>,
     /// Whether something Pacemaker knows of failed, is blocked or is under way.
     pub trouble: Vec<String>,
@@ -60,6 +60,7 @@ pub(super) fn parse_view(xml: &str, name: &str) -> View {
         match role {
             Some(role) if id == name => view.instances.extend(nodes.map(|node| (node, role))),
             _ if id == name => {}
+            _ if matches!(attribute(head, "role"), Some("Unpromoted" | "Slave")) => {}
             _ => view.others.entry(id.to_owned()).or_default().extend(nodes),
         }
     }
@@ -113,6 +114,15 @@ mod tests {
         let seen = view(include_str!("../../../fixtures/crm_mon-2.1.5.xml"));
         assert_eq!(seen.others.get("p_vip"), Some(&vec!["db1".to_owned()]));
         assert!(seen.trouble.is_empty(), "{:?}", seen.trouble);
+    }
+
+    #[test]
+    fn an_instance_that_stands_by_has_not_what_the_promoted_one_has() {
+        let instance = |role: &str, node: &str| {
+            format!(r#"<resource id="p_vip" role="{role}" failed="false"><node name="{node}"/></resource>"#)
+        };
+        let xml = ["<resources>", &instance("Unpromoted", "db1"), &instance("Promoted", "db2"), "</resources>"].concat();
+        assert_eq!(view(&xml).others["p_vip"], ["db2"]);
     }
 
     #[test]
