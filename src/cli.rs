@@ -40,6 +40,17 @@ enum Verb {
         /// The action, for example meta-data, validate-all, monitor.
         action: Option<String>,
     },
+    /// Show the cluster, its databases and addresses: who replicates from whom, and what is not well
+    ///
+    /// Exit status: 0 all is well, 1 something is missing, 2 clients cannot write, 3 it is not known.
+    #[command(after_help = "Example: rustha status --watch")]
+    Status(commands::status::Options),
+    /// Move the primary to another node, on purpose
+    ///
+    /// The old primary closes, the target proves that it has everything, and if it cannot, the old one goes on. Exit status: 0
+    /// the target is the primary, 1 it is not.
+    #[command(after_help = "Example: rustha switchover --to db2")]
+    Switchover(commands::switchover::Options),
     /// Let this node come back to the cluster: replicate, or get the data of another node
     Rejoin {
         #[command(flatten)]
@@ -98,6 +109,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
             Some(agent) => run_agent(agent, action.as_deref()),
             None => ExitCode::Args.number(),
         },
+        Verb::Status(options) => commands::status::run(&options),
+        Verb::Switchover(options) => commands::switchover::run(&options),
         Verb::Rejoin { here, dry_run, discard_unsaved } => {
             let order = Order { discards_unsaved: discard_unsaved, ..Order::default() };
             commands::rejoin::run(&here, &order, dry_run)

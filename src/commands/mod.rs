@@ -2,6 +2,8 @@
 
 pub mod divergence;
 pub mod rejoin;
+pub mod status;
+pub mod switchover;
 
 use std::path::Path;
 
@@ -11,6 +13,7 @@ use serde_json::Value;
 
 use crate::guard;
 use crate::ocf::env::Invocation;
+use crate::pacemaker::survey::Survey;
 
 /// Where Pacemaker's agents keep what may not survive a reboot (HA_RSCTMP).
 const RUN_DIR: &str = "/run/resource-agents";
@@ -43,6 +46,24 @@ impl Here {
             (0, _) => bail!("there is no such resource on this node; there is: {names}"),
             _ => bail!("which one? --resource, one of: {names}"),
         }
+    }
+}
+
+/// The agent whose resources are databases.
+const DATABASE: &str = "ocf:rustha:mysql";
+
+/// The database of the cluster that is meant.
+///
+/// # Errors
+/// When there is none, or it is not clear which one is meant.
+fn choose_database(survey: &Survey, wanted: Option<&str>) -> Result<String> {
+    let resources = survey.resources_of(DATABASE);
+    match (wanted, resources.as_slice()) {
+        (_, []) => bail!("the cluster has no resource of {DATABASE}"),
+        (Some(wanted), _) if resources.contains(&wanted) => Ok(wanted.to_string()),
+        (Some(wanted), _) => bail!("there is no database {wanted}; there is: {}", resources.join(", ")),
+        (None, [one]) => Ok((*one).to_string()),
+        (None, _) => bail!("which one? --resource, one of: {}", resources.join(", ")),
     }
 }
 

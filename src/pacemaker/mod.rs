@@ -5,6 +5,7 @@ pub mod history;
 pub mod parse;
 mod property;
 pub mod stack;
+pub mod survey;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -416,6 +417,27 @@ impl Cluster {
     fn record_name(&self) -> String {
         format!("{}-record", self.resource)
     }
+}
+
+/// The whole cluster, for people.
+///
+/// # Errors
+/// When the cluster cannot be asked, or its answer cannot be read.
+pub fn survey(deadline: Deadline) -> Result<survey::Survey> {
+    let xml = exec::run("crm_mon", &["--one-shot", "--inactive", "--output-as=xml"], None, deadline)?.success()?;
+    survey::read(&xml).context("cannot read crm_mon's answer")
+}
+
+/// A resource's parameter; `None` if it has none of this name.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub fn parameter(resource: &str, name: &str, deadline: Deadline) -> Result<Option<String>> {
+    let answer = exec::run("crm_resource", &["--resource", resource, "--get-parameter", name], None, deadline)?;
+    if is_no_such(&answer) {
+        return Ok(None);
+    }
+    Ok(Some(answer.success()?.trim().to_string()).filter(|value| !value.is_empty()))
 }
 
 fn ensure_majority(view: &View) -> Result<()> {

@@ -188,7 +188,7 @@ fn is_instance(id: &str, resource: &str) -> bool {
 }
 
 /// New names, and those before 2.1.0.
-fn parse_role(role: &str) -> Option<Role> {
+pub(super) fn parse_role(role: &str) -> Option<Role> {
     match role {
         "Promoted" | "Master" => Some(Role::Promoted),
         "Unpromoted" | "Slave" | "Started" => Some(Role::Unpromoted),

@@ -4,6 +4,7 @@
 mod address;
 mod closed;
 mod cold_start;
+mod commands;
 mod configuration;
 mod contract;
 mod durability;
@@ -45,6 +46,7 @@ const ALL: &[&[Scenario]] = &[
     maintenance::ALL,
     stack::ALL,
     address::ALL,
+    commands::ALL,
     systemd::ALL,
     configuration::ALL,
     semisync::ALL,

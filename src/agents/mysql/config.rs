@@ -182,6 +182,11 @@ impl Config {
     pub fn mapped_address(&self, node: &str) -> Option<&str> {
         self.host_map.iter().find(|(name, _)| name == node).map(|(_, address)| address.as_str())
     }
+
+    /// The node of which an address was said as a parameter.
+    pub fn node_at(&self, address: &str) -> Option<&str> {
+        self.host_map.iter().find(|(_, mapped)| mapped == address).map(|(name, _)| name.as_str())
+    }
 }
 
 /// Earlier agents logged in as test_user to look and as replication_user to change: their configurations go on working

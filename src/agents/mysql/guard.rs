@@ -26,7 +26,7 @@ use super::decide::record::{InSync, State};
 use super::node::Node;
 use super::publish::Standing;
 use super::review::review;
-use super::{provision, replicate};
+use super::{provision, replicate, report};
 use crate::deadline::Deadline;
 use crate::exec;
 use crate::guard::turn::Turn;
@@ -100,6 +100,7 @@ pub fn run(call: &Invocation, order: Option<&str>) -> Result<()> {
         in_background(scope, move || warmup::run(call, daemon));
         in_background(scope, move || strangers::watch(call, daemon));
         in_background(scope, move || provision::serve(call, daemon));
+        in_background(scope, move || report::serve(call, daemon));
         in_background(scope, move || {
             let replaced = provision::watch(call, daemon)?;
             *new_data.lock().unwrap_or_else(PoisonError::into_inner) = replaced;

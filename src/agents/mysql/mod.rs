@@ -36,6 +36,7 @@ mod promote;
 pub mod provision;
 mod publish;
 mod replicate;
+pub mod report;
 mod review;
 mod staging;
 mod start;
@@ -50,6 +51,7 @@ use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, Outcome};
 use crate::ocf::params::Parameter;
 use node::Node;
+pub use publish::{REPLICA, TARGET, status_attribute};
 
 /// The agent.
 pub struct Mysql;

@@ -121,7 +121,8 @@ mod tests {
         let instance = |role: &str, node: &str| {
             format!(r#"<resource id="p_vip" role="{role}" failed="false"><node name="{node}"/></resource>"#)
         };
-        let xml = ["<resources>", &instance("Unpromoted", "db1"), &instance("Promoted", "db2"), "</resources>"].concat();
+        let xml =
+            ["<resources>", &instance("Unpromoted", "db1"), &instance("Promoted", "db2"), "</resources>"].concat();
         assert_eq!(view(&xml).others["p_vip"], ["db2"]);
     }
 
