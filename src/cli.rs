@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::agents;
 use crate::agents::mysql::provision::Order;
@@ -29,10 +29,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Run an action of an agent by hand, as Pacemaker would.
+    /// Run an action of an agent by hand, as Pacemaker would
     ///
-    /// Parameters come from the environment, as for any OCF agent. For example, the meta-data:
-    /// rustha agent mysql meta-data
+    /// Parameters come from the environment, as for any OCF agent.
+    #[command(after_help = "Example: rustha agent mysql meta-data")]
     Agent {
         /// The agent's name.
         #[arg(value_parser = agents::ALL.iter().map(|agent| agent.name()).collect::<Vec<_>>())]
@@ -52,6 +52,7 @@ enum Verb {
     #[command(after_help = "Example: rustha switchover --to db2")]
     Switchover(commands::switchover::Options),
     /// Let this node come back to the cluster: replicate, or get the data of another node
+    #[command(after_help = "Example: rustha rejoin --dry-run")]
     Rejoin {
         #[command(flatten)]
         here: Here,
@@ -63,6 +64,7 @@ enum Verb {
         discard_unsaved: bool,
     },
     /// Replace the data of this node by those of another one
+    #[command(after_help = "Example: rustha provision --from db3 --method logical")]
     Provision {
         #[command(flatten)]
         here: Here,
@@ -80,6 +82,7 @@ enum Verb {
         discard_unsaved: bool,
     },
     /// List what only this node has or had, and where it was saved
+    #[command(after_help = "Example: rustha divergence")]
     Divergence {
         #[command(flatten)]
         here: Here,
@@ -93,6 +96,11 @@ enum Verb {
         #[arg(long)]
         order: bool,
     },
+}
+
+/// The command line, for whoever makes documents of it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program; its exit code.

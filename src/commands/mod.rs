@@ -18,6 +18,18 @@ use crate::pacemaker::survey::Survey;
 /// Where Pacemaker's agents keep what may not survive a reboot (HA_RSCTMP).
 const RUN_DIR: &str = "/run/resource-agents";
 
+/// What the commands print with `--json`, by the commands' names. Where there is no answer it is an object with `error`.
+#[cfg(feature = "schema")]
+pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+    vec![
+        ("status", schemars::schema_for!(status::Status)),
+        ("switchover", schemars::schema_for!(switchover::Answer)),
+        ("rejoin-dry-run", schemars::schema_for!(rejoin::Planned)),
+        ("rejoin", schemars::schema_for!(rejoin::Ended)),
+        ("divergence", schemars::schema_for!(divergence::Divergence)),
+    ]
+}
+
 /// Which instance on this node is meant, and how the answer is to look.
 #[derive(Args)]
 pub struct Here {

@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{Here, answer};
 use crate::agents::mysql::provision::{self, NOT_PROVISIONED, Order, Plan};
@@ -22,7 +23,7 @@ pub fn run(here: &Here, order: &Order, is_dry: bool) -> i32 {
         let plan = provision::plan(&call, order)?;
         let nothing_to_do = plan.need.is_none() && !order.is_for_new_data && plan.status.starts_with("replica of ");
         if is_dry || nothing_to_do {
-            return Ok((to_json(&plan, order), to_text(&plan, order)));
+            return Ok((to_json(&plan, order)?, to_text(&plan, order)));
         }
         if !here.json {
             println!("{}", to_text(&plan, order));
@@ -55,7 +56,7 @@ fn follow(call: &Invocation, before: &str, is_quiet: bool) -> Result<(Value, Str
             if is_terminal && !is_quiet {
                 println!();
             }
-            return Ok((json!({ "status": status }), status));
+            return Ok((serde_json::to_value(Ended { status: status.clone() })?, status));
         }
         has_begun |= !status.is_empty() && status != before;
         // Not what an earlier attempt has left there.
@@ -69,18 +70,51 @@ fn follow(call: &Invocation, before: &str, is_quiet: bool) -> Result<(Value, Str
     }
 }
 
-fn to_json(plan: &Plan, order: &Order) -> Value {
-    json!({
-        "resource": plan.resource,
-        "node": plan.node,
-        "status": plan.status,
-        "need": plan.need,
-        "without_an_order": plan.by_itself,
-        "replaces_data": replaces(plan, order),
-        "saves_divergence": plan.saves,
-        "donors": plan.donors,
-        "methods": plan.methods,
-    })
+/// What would happen, or has to.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Planned {
+    /// The resource.
+    resource: String,
+    /// This node.
+    node: String,
+    /// What the instance says of itself.
+    status: String,
+    /// Why it cannot replicate with what it has; `null`: it can.
+    need: Option<String>,
+    /// What it does without an order.
+    without_an_order: String,
+    /// Its data are replaced by those of another node.
+    replaces_data: bool,
+    /// It has transactions that nobody else has, which are saved first.
+    saves_divergence: bool,
+    /// From whom it would get data, in this order.
+    donors: Vec<String>,
+    /// How, in this order.
+    methods: Vec<String>,
+}
+
+/// What became of it.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Ended {
+    /// What the instance says of itself now.
+    status: String,
+}
+
+fn to_json(plan: &Plan, order: &Order) -> Result<Value> {
+    let planned = Planned {
+        resource: plan.resource.clone(),
+        node: plan.node.clone(),
+        status: plan.status.clone(),
+        need: plan.need.clone(),
+        without_an_order: plan.by_itself.clone(),
+        replaces_data: replaces(plan, order),
+        saves_divergence: plan.saves,
+        donors: plan.donors.clone(),
+        methods: plan.methods.clone(),
+    };
+    Ok(serde_json::to_value(planned)?)
 }
 
 fn replaces(plan: &Plan, order: &Order) -> bool {

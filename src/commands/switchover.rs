@@ -49,7 +49,8 @@ pub struct Options {
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Answer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Answer {
     /// The database.
     resource: String,
     /// The primary before.
@@ -64,6 +65,7 @@ struct Answer {
 
 /// How a move ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Ending {
     /// It would be done.

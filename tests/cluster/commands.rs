@@ -86,7 +86,7 @@ fn status(bed: &Bed) -> Result<()> {
     let ledger = bed.ledger()?;
     let replica = format!("replica of {primary}, in sync");
     for node in bed.names() {
-        let words = ["all is well", "primary, each write also on 1 of", &replica, "10.77.0.50", "GTID", "guard"];
+        let words = ["all is well", "primary, each write also on 1 of", &replica, "10.77.0.50", "GTID", "clients"];
         expect(bed, node, &["rustha", "status"], 0, &words)?;
     }
     let json = expect(bed, first, &["rustha", "status", "--json"], 0, &["\"health\": \"ok\"", "\"executed\""])?;
@@ -112,8 +112,15 @@ fn status(bed: &Bed) -> Result<()> {
     ledger.mark("the primary's server is killed");
     bed.lab().fault(Fault::KillDaemon, &primary)?;
     let now = bed.wait_promoted_on_other_than(&primary, SOON)?;
-    bed.wait("it is a replica again", WHOLE, || Ok((bed.instances()?.len() == 3).then_some(())))?;
-    expect(bed, &now, &["rustha", "status"], 1, &["p_db: monitor failed on", "last failure: was ended by signal 9"])?;
+    bed.wait_all_instances(WHOLE)?;
+    bed.wait_settled(crate::PROVIDED)?;
+    expect(
+        bed,
+        &now,
+        &["rustha", "status"],
+        1,
+        &["p_db: monitor failed on", "last failure: the server was ended by signal 9"],
+    )?;
     bed.clean_up()?;
     bed.wait_healthy(WHOLE)?;
     expect(bed, &now, &["rustha", "status"], 0, &["all is well"])?;

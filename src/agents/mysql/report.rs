@@ -44,11 +44,12 @@ const LONGEST: usize = 32 * 1024;
 
 /// What an instance says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Report {
     /// The version of the guard's program.
     pub rustha: String,
-    /// The server; `None`: it does not run, or could not be asked.
+    /// The server; null: it does not run, or could not be asked.
     pub server: Option<Server>,
     /// Why the server could not be asked.
     pub trouble: Option<String>,
@@ -56,6 +57,7 @@ pub struct Report {
 
 /// A server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Server {
     /// Vendor and version, for example `MariaDB 10.11.18`.
@@ -68,7 +70,7 @@ pub struct Server {
     pub uuid: Option<String>,
     /// Clients can write here.
     pub writable: bool,
-    /// Everything that it has committed; `None`: too long to be told.
+    /// Everything that it has committed; null: too long to be told.
     pub executed: Option<String>,
     /// How many transactions that are; on MariaDB at most.
     pub transactions: u64,
@@ -82,12 +84,13 @@ pub struct Server {
     pub waiting_commits: u64,
     /// It acknowledges what it receives.
     pub acknowledges: bool,
-    /// Why clients may not read here; `None`: they may.
+    /// Why clients may not read here; null: they may.
     pub not_readable: Option<String>,
 }
 
 /// What a replica replicates from, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Source {
     /// Its address.
@@ -102,7 +105,7 @@ pub struct Source {
     pub applier: bool,
     /// How many transactions were received and are not applied yet; on MariaDB at most.
     pub unapplied: u64,
-    /// What clients see here is at most so old, in seconds; `None`: not known.
+    /// What clients see here is at most so old, in seconds; null: not known.
     pub age: Option<u64>,
     /// What the server itself says it is behind, in seconds: 0 also when nothing is received.
     pub seconds_behind: Option<u64>,

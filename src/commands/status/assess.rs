@@ -11,6 +11,7 @@ use crate::pacemaker::survey::{Failure, Instance, Member, Survey};
 
 /// How well something is; the number is the exit status, as monitoring plugins have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// As it should be.
@@ -23,6 +24,7 @@ pub enum Health {
 
 /// The answer of `rustha status`.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// How well the whole is.
     pub health: Health,
@@ -40,6 +42,7 @@ pub struct Status {
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// How bad it is.
     pub health: Health,
@@ -49,6 +52,7 @@ pub struct Finding {
 
 /// The cluster.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClusterStatus {
     /// This part of it may act.
     pub quorum: bool,
@@ -64,6 +68,7 @@ pub struct ClusterStatus {
 
 /// A node.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeStatus {
     /// Its name.
     pub name: String,
@@ -73,6 +78,7 @@ pub struct NodeStatus {
 
 /// A database: one resource.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Database {
     /// Its name.
     pub resource: String,
@@ -80,7 +86,7 @@ pub struct Database {
     pub primary: Option<String>,
     /// How often somebody was promoted.
     pub promotion: Option<u64>,
-    /// On how many other nodes each write is when its client is told; `None`: not managed.
+    /// On how many other nodes each write is when its client is told; null: not managed.
     pub acks: Option<u32>,
     /// The nodes that have everything that was acknowledged.
     pub in_sync: Vec<String>,
@@ -94,6 +100,7 @@ pub struct Database {
 
 /// An instance on a node.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InstanceStatus {
     /// The node.
     pub node: String,
@@ -105,7 +112,7 @@ pub struct InstanceStatus {
     pub status: String,
     /// What Pacemaker is doing with it.
     pub pending: Option<String>,
-    /// Its promotion score; `None`: it has none.
+    /// Its promotion score; null: it has none.
     pub score: Option<String>,
     /// Clients may read here.
     pub readable: bool,
@@ -113,9 +120,9 @@ pub struct InstanceStatus {
     pub source: Option<String>,
     /// How its server ended last.
     pub last_failure: Option<String>,
-    /// The version of its guard; `None`: it did not answer.
+    /// The version of its guard; null: it did not answer.
     pub guard: Option<String>,
-    /// Its server; `None`: not known.
+    /// Its server; null: not known.
     pub server: Option<Server>,
     /// Why that is not known.
     pub trouble: Option<String>,
@@ -123,10 +130,11 @@ pub struct InstanceStatus {
 
 /// An address.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Address {
     /// Its resource.
     pub resource: String,
-    /// The address; `None`: the configuration does not say it.
+    /// The address; null: the configuration does not say it.
     pub ip: Option<String>,
     /// Where it is.
     pub nodes: Vec<String>,
@@ -134,6 +142,7 @@ pub struct Address {
 
 /// Something that failed.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FailureStatus {
     /// The resource.
     pub resource: String,

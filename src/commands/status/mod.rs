@@ -21,7 +21,8 @@ use crate::ocf::agent::Agent;
 use crate::ocf::env::Invocation;
 use crate::pacemaker::survey::Survey;
 use crate::pacemaker::{self, Cluster};
-use assess::{Known, Status};
+use assess::Known;
+pub use assess::Status;
 
 /// What Pacemaker may take to answer.
 const ASKING: Duration = Duration::from_secs(15);

@@ -106,7 +106,8 @@ fn print_branch(
     let indent = bars.chars().count() + joint.chars().count() + 2 + wide + 2;
     let rest = format!("{bars}{below}{bar} {:wide$}  ", "");
     let mut said = instance.status.clone();
-    if let Some(pending) = &instance.pending {
+    // Something is always being monitored.
+    if let Some(pending) = instance.pending.as_ref().filter(|pending| *pending != "Monitoring") {
         said += &format!(" ({})", pending.to_lowercase());
     }
     print_wrapped(text, &head, &rest, indent, &said, Style::new());
@@ -132,7 +133,7 @@ fn details(instance: &InstanceStatus) -> String {
         if let Some(executed) = server.executed.as_ref().filter(|text| text.len() <= WIDTH) {
             parts.push(format!("GTID {}", if executed.is_empty() { "none" } else { executed }));
         } else {
-            parts.push(format!("{} transactions", server.transactions));
+            parts.push(counted(server.transactions, "transaction"));
         }
         if let Some(source) = &server.source {
             let is_well = source.receiver == "connected" && source.applier;
@@ -145,21 +146,29 @@ fn details(instance: &InstanceStatus) -> String {
             }
             parts.push(source.age.map_or("lag not known".into(), |age| format!("at most {age} s behind")));
             if source.unapplied > 0 {
-                parts.push(format!("{} transactions to apply", source.unapplied));
+                parts.push(format!("{} to apply", counted(source.unapplied, "transaction")));
             }
         }
-        if server.waiting_commits > 0 {
-            parts.push(format!("{} commits wait for a replica", server.waiting_commits));
-        }
-        parts.push(format!("{} clients", server.clients));
+        parts.push(counted(server.clients, "client"));
     }
     parts.extend(instance.trouble.clone());
     if instance.role != "stopped" {
         parts.push(instance.score.as_ref().map_or("no score".into(), |score| format!("score {score}")));
-        parts.push(if instance.readable { "readable".into() } else { "not readable".into() });
+        // The status says why not.
+        if instance.readable {
+            parts.push("readable".into());
+        } else if !instance.status.contains("not readable") {
+            parts.push("not readable".into());
+        }
     }
-    parts.extend(instance.guard.as_ref().map(|version| format!("guard {version}")));
+    let other = instance.guard.as_ref().filter(|version| *version != env!("CARGO_PKG_VERSION"));
+    parts.extend(other.map(|version| format!("rustha {version}")));
     parts.join(", ")
+}
+
+/// A number of things, in words.
+fn counted(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A text behind `head`, its further lines behind `rest`, both of which take `indent` columns.
