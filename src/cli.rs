@@ -45,6 +45,17 @@ enum Verb {
     /// Exit status: 0 all is well, 1 something is missing, 2 clients cannot write, 3 it is not known.
     #[command(after_help = "Example: rustha status --watch")]
     Status(commands::status::Options),
+    /// Check servers, nodes and the cluster's configuration, one line a check
+    ///
+    /// Exit status: 0 all is well, 1 there are warnings, 2 there are errors, 3 it could not be checked.
+    #[command(after_help = "Example: rustha check --all-nodes")]
+    Check(commands::check::Options),
+    /// Say what a code of 'rustha check' means, and what to do
+    #[command(after_help = "Example: rustha explain RHA-0101")]
+    Explain {
+        /// The code; without one all are listed
+        code: Option<String>,
+    },
     /// Move the primary to another node, on purpose
     ///
     /// The old primary closes, the target proves that it has everything, and if it cannot, the old one goes on. Exit status: 0
@@ -118,6 +129,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
             None => ExitCode::Args.number(),
         },
         Verb::Status(options) => commands::status::run(&options),
+        Verb::Check(options) => commands::check::run(&options),
+        Verb::Explain { code } => commands::explain::run(code.as_deref()),
         Verb::Switchover(options) => commands::switchover::run(&options),
         Verb::Rejoin { here, dry_run, discard_unsaved } => {
             let order = Order { discards_unsaved: discard_unsaved, ..Order::default() };

@@ -1,7 +1,10 @@
 //! The operator's verbs, one file each. Text and JSON come from the same values.
 
+pub mod check;
 pub mod divergence;
+pub mod explain;
 pub mod rejoin;
+mod screen;
 pub mod status;
 pub mod switchover;
 
@@ -23,6 +26,7 @@ const RUN_DIR: &str = "/run/resource-agents";
 pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
     vec![
         ("status", schemars::schema_for!(status::Status)),
+        ("check", schemars::schema_for!(check::Checked)),
         ("switchover", schemars::schema_for!(switchover::Answer)),
         ("rejoin-dry-run", schemars::schema_for!(rejoin::Planned)),
         ("rejoin", schemars::schema_for!(rejoin::Ended)),
@@ -83,7 +87,7 @@ fn choose_database(survey: &Survey, wanted: Option<&str>) -> Result<String> {
 fn answer(json: bool, outcome: Result<(Value, String)>) -> i32 {
     match outcome {
         Ok((value, _)) if json => println!("{value:#}"),
-        Ok((_, text)) => println!("{text}"),
+        Ok((_, text)) => anstream::println!("{text}"),
         Err(error) if json => println!("{:#}", serde_json::json!({ "error": format!("{error:#}") })),
         Err(error) => {
             eprintln!("rustha: {error:#}");

@@ -1,6 +1,7 @@
 //! The only room that runs Pacemaker's tools. What they print is read in `parse` (pure).
 //! Each call costs 7 to 20 ms, so an action asks once, with [`Cluster::view`], and writes only what has changed.
 
+pub mod configuration;
 pub mod history;
 pub mod parse;
 mod property;
@@ -426,6 +427,15 @@ impl Cluster {
 pub fn survey(deadline: Deadline) -> Result<survey::Survey> {
     let xml = exec::run("crm_mon", &["--one-shot", "--inactive", "--output-as=xml"], None, deadline)?.success()?;
     survey::read(&xml).context("cannot read crm_mon's answer")
+}
+
+/// The cluster's configuration.
+///
+/// # Errors
+/// When the cluster cannot be asked, or its answer cannot be read.
+pub fn configuration(deadline: Deadline) -> Result<configuration::Configuration> {
+    let xml = exec::run("cibadmin", &["--query", "--scope", "configuration"], None, deadline)?.success()?;
+    configuration::read(&xml).context("cannot read cibadmin's answer")
 }
 
 /// A resource's parameter; `None` if it has none of this name.

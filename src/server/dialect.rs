@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::version::{Vendor, Version};
 
 pub mod backup;
+pub mod check;
 pub mod semisync;
 
 /// The language of one server.

@@ -7,6 +7,7 @@ use super::version::Vendor;
 use crate::gtid::GtidSet;
 
 mod semisync;
+pub mod settings;
 
 pub use semisync::{ReplicaSide, SemiSync, SourceRule, SourceSide};
 

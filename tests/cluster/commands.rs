@@ -23,6 +23,11 @@ pub const ALL: &[Scenario] = &[
         "rustha switchover under load: to a node of choice, to the best one; refused with the reason, and taken back by Ctrl-C.",
         switchover,
     ),
+    scenario(
+        "command-check",
+        "rustha check: each check is made to fail by a real misconfiguration, and its code comes; explain knows it.",
+        check,
+    ),
 ];
 
 const SOON: Duration = Duration::from_secs(40);
@@ -52,7 +57,7 @@ fn expect(bed: &Bed, node: &str, argv: &[&str], code: i32, words: &[&str]) -> Re
         ensure!(flat.contains(word), "{} on {node} does not say '{word}': {flat}", argv.join(" "));
     }
     let widest = said.lines().map(|line| line.chars().count()).max().unwrap_or_default();
-    ensure!(argv.contains(&"--json") || widest <= 80, "a line of {widest} columns");
+    ensure!(argv != ["rustha", "status"] || widest <= 80, "a line of {widest} columns");
     ensure!(!said.contains("repl-secret"), "the password is shown");
     Ok(said)
 }
@@ -202,4 +207,195 @@ fn take_back(bed: &Bed, primary: &str) -> Result<()> {
     bed.wait_healthy(WHOLE).context("after it was taken back")?;
     ensure!(bed.promoted()?.as_deref() == Some(primary), "it was moved all the same");
     Ok(())
+}
+
+/// The codes of what `rustha check` finds, on this node and all others.
+fn codes(bed: &Bed, node: &str) -> Result<Vec<String>> {
+    let output = bed.node(node)?.exec(&["rustha", "check", "--all-nodes", "--json"], COMMAND)?;
+    ensure!(!output.stdout.contains("repl-secret"), "the password is shown");
+    ensure!(output.stdout.contains("\"passed\""), "it could not be checked: {}{}", output.stdout, output.stderr);
+    let mut codes: Vec<String> = output.stdout.split("\"code\": \"").skip(1).map(|rest| rest[..8].to_owned()).collect();
+    codes.dedup();
+    println!("{node}: {}", codes.join(" "));
+    Ok(codes)
+}
+
+/// Misconfigures, makes sure that these codes come, and undoes it.
+struct Misconfigured<'a> {
+    bed: &'a Bed,
+    asked: String,
+    usual: Vec<String>,
+    seen: Vec<String>,
+}
+
+impl Misconfigured<'_> {
+    fn expect(&mut self, expected: &[&str]) -> Result<()> {
+        let found = codes(self.bed, &self.asked)?;
+        for code in expected {
+            ensure!(found.iter().any(|one| one == code), "{code} does not come: {}", found.join(" "));
+        }
+        let surplus: Vec<&String> =
+            found.iter().filter(|code| !expected.contains(&code.as_str()) && !self.usual.contains(code)).collect();
+        ensure!(surplus.is_empty(), "{surplus:?} come as well");
+        self.seen.extend(expected.iter().map(|code| (*code).to_owned()));
+        Ok(())
+    }
+
+    fn shell(&mut self, node: &str, wrong: &str, right: &str, expected: &[&str]) -> Result<()> {
+        let node = self.bed.node(node)?;
+        node.run(&["sh", "-c", wrong])?;
+        let outcome = self.expect(expected);
+        node.run(&["sh", "-c", right])?;
+        outcome.with_context(|| wrong.to_owned())
+    }
+
+    fn sql(&mut self, node: &str, wrong: &str, right: &str, expected: &[&str]) -> Result<()> {
+        let node = self.bed.node(node)?;
+        node.sql(wrong)?;
+        let outcome = self.expect(expected);
+        node.sql(right)?;
+        outcome.with_context(|| wrong.to_owned())
+    }
+}
+
+fn check(bed: &Bed) -> Result<()> {
+    let primary = bed.standard_configuration()?;
+    let others = bed.others(&primary);
+    let (asked, other) = (others[0].to_owned(), others[1].to_owned());
+    let is_mariadb = bed.lab().root().vendor() == Vendor::MariaDb;
+    let words = ["ok RHA-0101 each server has a server_id", "warning RHA-0404", "warning RHA-0409"];
+    expect(bed, &asked, &["rustha", "check"], 1, &words)?;
+    expect(bed, &asked, &["rustha", "explain", "RHA-0404"], 0, &["the cluster fences", "What to do:"])?;
+    let usual = codes(bed, &asked)?;
+    let expected: &[&str] = if is_mariadb { &["RHA-0404", "RHA-0409"] } else { &["RHA-0203", "RHA-0404", "RHA-0409"] };
+    ensure!(usual == expected, "the README's cluster has {}", usual.join(" "));
+    let mut wrong = Misconfigured { bed, asked: asked.clone(), usual, seen: Vec::new() };
+    // From here on nobody undoes it but this scenario.
+    bed.set_maintenance(true)?;
+    check_servers(&mut wrong, &primary, &other, is_mariadb)?;
+    check_node(&mut wrong, &other, is_mariadb)?;
+    check_configuration(&mut wrong, &other)?;
+    bed.set_maintenance(false)?;
+    bed.wait_healthy(WHOLE)?;
+    check_restarted(&mut wrong, &other, is_mariadb)?;
+    println!("seen: {}", wrong.seen.join(" "));
+    Ok(())
+}
+
+fn check_servers(wrong: &mut Misconfigured<'_>, primary: &str, other: &str, is_mariadb: bool) -> Result<()> {
+    let open = opened(wrong.bed);
+    wrong.sql(other, "SET GLOBAL sync_binlog=0", "SET GLOBAL sync_binlog=1", &["RHA-0107"])?;
+    let table = "CREATE TABLE app.old (id INT PRIMARY KEY) ENGINE=MyISAM";
+    wrong.sql(primary, table, "DROP TABLE app.old", &["RHA-0110"])?;
+    let account =
+        |verb: &str, word: &str| format!("{open} SET sql_log_bin=0; {verb} REPLICATION SLAVE ON *.* {word} repl@'%'");
+    wrong.sql(other, &account("REVOKE", "FROM"), &account("GRANT", "TO"), &["RHA-0201"])?;
+    if is_mariadb {
+        wrong.sql(other, "SET GLOBAL gtid_strict_mode=0", "SET GLOBAL gtid_strict_mode=1", &["RHA-0106"])?;
+        wrong.sql(other, "SET GLOBAL binlog_format='STATEMENT'", "SET GLOBAL binlog_format='ROW'", &["RHA-0112"])?;
+        let user = "SET sql_log_bin=0; CREATE USER strong@'%'; GRANT READ_ONLY ADMIN ON *.* TO strong@'%'";
+        wrong.sql(other, user, "SET sql_log_bin=0; DROP USER strong@'%'", &["RHA-0202"])?;
+        let filter = |value: &str| {
+            format!("STOP REPLICA SQL_THREAD; SET GLOBAL replicate_ignore_db='{value}'; START REPLICA SQL_THREAD")
+        };
+        wrong.sql(other, &filter("scratch"), &filter(""), &["RHA-0109"])
+    } else {
+        let filter = |value: &str| {
+            format!(
+                "STOP REPLICA SQL_THREAD; CHANGE REPLICATION FILTER REPLICATE_IGNORE_DB=({value}); START REPLICA SQL_THREAD"
+            )
+        };
+        wrong.sql(other, &filter("scratch"), &filter(""), &["RHA-0109"])
+    }
+}
+
+fn check_node(wrong: &mut Misconfigured<'_>, other: &str, is_mariadb: bool) -> Result<()> {
+    let wants = "/etc/systemd/system/multi-user.target.wants";
+    let enable = format!("mkdir -p {wants}; ln -s /lib/systemd/system/mysql.service {wants}/mysql.service");
+    wrong.shell(other, &enable, &format!("rm {wants}/mysql.service"), &["RHA-0501"])?;
+    let user = |from: &str, to: &str| format!("sed -i 's/^mysql:x:{from}/mysql:x:{to}/' /etc/passwd");
+    wrong.shell(other, &user("", "9"), &user("9", ""), &["RHA-0502"])?;
+    let file = "$(ls -d /etc/mysql/conf.d)/wrong.cnf";
+    let add = format!("printf '[mysqld]\\nsync_binlog=0\\n' > {file}");
+    wrong.shell(other, &add, &format!("rm {file}"), &["RHA-0503"])?;
+    let server = if is_mariadb { "/usr/sbin/mariadbd" } else { "/usr/sbin/mysqld" };
+    let hide = |from: &str, to: &str| format!("mv {from} {to}");
+    if is_mariadb {
+        let hide = |suffix: &str, back: &str| {
+            format!("for name in mariadbd mysqld; do mv /usr/sbin/$name{suffix} /usr/sbin/$name{back} || true; done")
+        };
+        wrong.shell(other, &hide("", ".away"), &hide(".away", ""), &["RHA-0504"])?;
+    } else {
+        wrong.shell(other, &hide(server, "/root/away"), &hide("/root/away", server), &["RHA-0504"])?;
+    }
+    let fill = "free=$(df --output=avail -B1 /var/lib/mysql | tail -1); fallocate -l $((free - 20000000)) /var/lib/mysql/../full";
+    wrong.shell(other, fill, "rm /var/lib/mysql/../full", &["RHA-0507"])?;
+    if is_mariadb {
+        let tool = "for name in mariadb-backup mariabackup; do mv /usr/bin/$name";
+        let away = format!("{tool} /root/ || true; done");
+        let back = "for name in mariadb-backup mariabackup; do mv /root/$name /usr/bin/ || true; done";
+        wrong.shell(other, &away, back, &["RHA-0508"])?;
+    }
+    wrong.bed.lab().fault(Fault::HangGuard, other)?;
+    let outcome = wrong.expect(&["RHA-0601"]);
+    wrong.bed.lab().heal()?;
+    outcome
+}
+
+fn check_configuration(wrong: &mut Misconfigured<'_>, other: &str) -> Result<()> {
+    let meta =
+        |value: &str| format!("crm_resource --resource c_db --meta --set-parameter notify --parameter-value {value}");
+    wrong.shell(other, &meta("false"), &meta("true"), &["RHA-0401"])?;
+    let operation = |name: &str, change: &str| {
+        format!("cibadmin --modify --xpath \"//op[@id='p_db-{name}']\" --xml-text \"<op id='p_db-{name}' {change}/>\"")
+    };
+    let monitor = |interval: &str| operation("monitor-10s", &format!("interval='{interval}'"));
+    wrong.shell(other, &monitor("2s"), &monitor("10s"), &["RHA-0402"])?;
+    let start = |timeout: &str| operation("start-0s", &format!("timeout='{timeout}'"));
+    wrong.shell(other, &start("10s"), &start("120s"), &["RHA-0403"])?;
+    let parameter = |name: &str, value: &str| {
+        format!("crm_resource --resource p_db --set-parameter {name} --parameter-value {value}")
+    };
+    let without = |name: &str| format!("crm_resource --resource p_db --delete-parameter {name}");
+    wrong.shell(other, &parameter("durability", "available"), &without("durability"), &["RHA-0405"])?;
+    wrong.shell(other, &parameter("replication_pasword", "x"), &without("replication_pasword"), &["RHA-0410"])?;
+    let property = "crm_attribute --type crm_config --name no-quorum-policy";
+    wrong.shell(other, &format!("{property} --update ignore"), &format!("{property} --delete"), &["RHA-0406"])?;
+    let moved = format!("crm_resource --move --promoted --resource c_db --node {other}");
+    wrong.shell(other, &moved, "crm_resource --clear --resource c_db", &["RHA-0407"])?;
+    let order = "cibadmin --query --xpath \"//rsc_order[@id='primary_before_vip']\" > /root/order.xml";
+    let remove = format!("{order}; cibadmin --delete --xml-text \"<rsc_order id='primary_before_vip'/>\"");
+    wrong.shell(other, &remove, "cibadmin --create --scope constraints --xml-file /root/order.xml", &["RHA-0408"])
+}
+
+/// What holds when a server is started.
+fn check_restarted(wrong: &mut Misconfigured<'_>, other: &str, is_mariadb: bool) -> Result<()> {
+    let bed = wrong.bed;
+    let node = bed.node(other)?;
+    let file = "/etc/mysql/conf.d/zz-wrong.cnf";
+    let restart = |text: &str| {
+        let whole = bed.whole_node()?;
+        whole.run(&["crm_standby", "--node", other, "--update", "on"])?;
+        bed.wait("stopped", SOON, || Ok((!bed.instances()?.contains_key(other)).then_some(())))?;
+        node.run(&["sh", "-c", text])?;
+        whole.run(&["crm_standby", "--node", other, "--delete"])?;
+        bed.wait_all_instances(WHOLE)
+    };
+    let lines = if is_mariadb { "bind_address=127.0.0.1\\nlower_case_table_names=1" } else { "bind_address=127.0.0.1" };
+    restart(&format!("printf '[mysqld]\\n{lines}\\n' > {file}"))?;
+    let expected: &[&str] = if is_mariadb { &["RHA-0111", "RHA-0301", "RHA-0302"] } else { &["RHA-0301", "RHA-0302"] };
+    wrong.expect(expected)?;
+    let (without, codes): (_, &[&str]) = if is_mariadb {
+        (format!("printf '[mysqld]\\nskip_log_bin\\n' > {file}"), &["RHA-0103", "RHA-0503"])
+    } else {
+        (format!("printf '[mysqld]\\nskip_log_bin\\ngtid_mode=OFF\\n' > {file}"), &["RHA-0103", "RHA-0105", "RHA-0503"])
+    };
+    restart(&without)?;
+    wrong.expect(codes)?;
+    restart(&format!("rm {file}"))?;
+    bed.wait_settled(crate::PROVIDED)?;
+    let id = node.sql("SELECT @@global.server_id")?;
+    let same = bed.node(&wrong.asked.clone())?.sql("SELECT @@global.server_id")?;
+    let set = |id: &str| format!("SET GLOBAL server_id={}", id.trim());
+    wrong.sql(other, &set(&same), &set(&id), &["RHA-0101"])
 }

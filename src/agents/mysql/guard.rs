@@ -37,6 +37,7 @@ use crate::server::client::{Session, Unavailable};
 use crate::server::process::Daemon;
 
 pub use launch::launch;
+pub use primary::resolve;
 use readiness::Readiness;
 use watch::Event;
 

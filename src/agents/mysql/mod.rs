@@ -20,6 +20,7 @@
 //! - A change of agent, or a restart of the cluster's stack, that kills clients: a probe changes nothing, and a writable
 //!   server that is the only one, and no other than the last primary, is adopted (scenario `adoption`).
 
+pub mod checks;
 mod closing;
 mod config;
 mod create;

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use super::checks::facts::{self, Facts};
 use super::node::Node;
 use super::{memo, replicate};
 use crate::deadline::Deadline;
@@ -44,7 +45,6 @@ const LONGEST: usize = 32 * 1024;
 
 /// What an instance says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Report {
     /// The version of the guard's program.
@@ -53,6 +53,8 @@ pub struct Report {
     pub server: Option<Server>,
     /// Why the server could not be asked.
     pub trouble: Option<String>,
+    /// What the checks look at, where that was asked for.
+    pub facts: Option<Facts>,
 }
 
 /// A server.
@@ -113,17 +115,30 @@ pub struct Source {
     pub error: Option<String>,
 }
 
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// How it is.
+    Status,
+    /// That, and what the checks look at.
+    Checks,
+}
+
+/// How the number of a question ends that asks for what the checks look at.
+const WITH_CHECKS: char = '!';
+
 /// What the instance on this node says of itself, whose guard was called so.
 ///
 /// # Errors
 /// When this node's name in the cluster cannot be found out.
 pub fn here(call: &Invocation) -> Result<Report> {
-    Ok(gather(&Node::gather(call, LOOK)?))
+    Ok(gather(&Node::gather(call, LOOK)?, Question::Status))
 }
 
 /// What this instance says of itself now.
-fn gather(node: &Node) -> Report {
-    let report = Report { rustha: env!("CARGO_PKG_VERSION").into(), ..Report::default() };
+fn gather(node: &Node, question: Question) -> Report {
+    let facts = (question == Question::Checks).then(|| facts::gather(node, node.view().ok().flatten().as_ref()));
+    let report = Report { rustha: env!("CARGO_PKG_VERSION").into(), facts, ..Report::default() };
     let Some(daemon) = node.daemon() else {
         return Report { trouble: Some(super::guard::describe_end(node)), ..report };
     };
@@ -209,7 +224,9 @@ pub fn serve(call: &Invocation, daemon: Daemon) -> Result<()> {
             cluster.remove_attribute(&answer, node.deadline)
         } else {
             last_asked = Some(Instant::now());
-            pack(&questions, &gather(&node)).and_then(|text| cluster.tell(&answer, &text, node.deadline))
+            let has_checks = questions.iter().any(|question| question.ends_with(WITH_CHECKS));
+            let question = if has_checks { Question::Checks } else { Question::Status };
+            pack(&questions, &gather(&node, question)).and_then(|text| cluster.tell(&answer, &text, node.deadline))
         };
         match outcome {
             Ok(()) => answered = questions,
@@ -244,6 +261,7 @@ pub fn ask_all(
     cluster: &Cluster,
     resource: &str,
     nodes: &BTreeSet<String>,
+    question: Question,
     deadline: Deadline,
 ) -> Result<BTreeMap<String, Report>> {
     let mut reports = BTreeMap::new();
@@ -252,13 +270,16 @@ pub fn ask_all(
     }
     let (ask, answer) = attributes(resource);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let question = format!("{:x}-{:x}", now.as_millis(), std::process::id());
-    cluster.tell(&ask, &question, deadline)?;
+    let mut number = format!("{:x}-{:x}", now.as_millis(), std::process::id());
+    if question == Question::Checks {
+        number.push(WITH_CHECKS);
+    }
+    cluster.tell(&ask, &number, deadline)?;
     let _silence = Silence { cluster, attribute: &ask };
     while reports.len() < nodes.len() && !deadline.is_over() {
         std::thread::sleep(AGAIN);
         for (node, text) in cluster.told(&answer, deadline)?.iter().filter(|(node, _)| nodes.contains(*node)) {
-            if let Some(report) = unpack(text, &question) {
+            if let Some(report) = unpack(text, &number) {
                 let trouble =
                     |error: anyhow::Error| Report { trouble: Some(format!("{error:#}")), ..Report::default() };
                 reports.insert(node.clone(), report.unwrap_or_else(trouble));

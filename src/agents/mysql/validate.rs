@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::checks::catalogue::Severity;
 use super::config::Config;
-use super::guard;
 use super::node::Node;
 use super::parameters::PARAMETERS;
 use super::review;
 use super::start;
+use super::{checks, guard};
 use crate::ocf::env::Invocation;
 use crate::ocf::exit::{ExitCode, OcfError, Outcome};
 use crate::server::layout;
+
+/// The check that holds also for a server without a cluster.
+const DURABLE: &str = "RHA-0107";
 
 /// Runs the action. Level 0 looks at the parameters only, level 10 also at this node (OCF 1.1).
 pub fn validate(call: &Invocation, time: Duration) -> Outcome {
@@ -32,15 +36,14 @@ pub fn validate(call: &Invocation, time: Duration) -> Outcome {
     start::refuse_impossible_promise(&node, layout::ask_version(&binary)?)?;
     validate_cluster(&node)?;
     if node.daemon().is_some() {
-        let mut session = node.quick_session()?;
-        let state = session.state()?;
-        if let Some(why) = review::unfit(&state).filter(|_| call.cluster.is_some()) {
-            return Err(OcfError::new(ExitCode::Args, why).into());
-        }
-        if !state.durable {
-            // The agent starts the server with both; somebody changed them since (objection 7).
-            let why = "sync_binlog or innodb_flush_log_at_trx_commit is not 1: a crash can lose acknowledged writes";
-            return Err(OcfError::new(ExitCode::Args, why).into());
+        // Also what somebody has changed since the agent has started the server (objection 7).
+        let facts = checks::facts::gather(&node, None);
+        let found = checks::judge::node("", &facts, &checks::Wanted::of(&node.config));
+        let is_wrong = |finding: &&checks::Finding| {
+            finding.severity == Severity::Error && (call.cluster.is_some() || finding.code == DURABLE)
+        };
+        if let Some(finding) = found.iter().find(is_wrong) {
+            return Err(OcfError::new(ExitCode::Args, format!("{} ({})", finding.text, finding.code)).into());
         }
     }
     Ok(ExitCode::Success)

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{DATABASE, RUN_DIR, choose_database};
 use crate::agents::mysql::Mysql;
 use crate::agents::mysql::decide::record::Record;
-use crate::agents::mysql::report::{self, Report};
+use crate::agents::mysql::report::{self, Question, Report};
 use crate::deadline::Deadline;
 use crate::guard;
 use crate::ocf::agent::Agent;
@@ -118,7 +118,7 @@ fn ask(survey: &Survey, resource: &str, deadline: Deadline) -> Result<Known> {
         nodes.remove(&cluster.node);
         reports.insert(cluster.node.clone(), report?);
     }
-    reports.extend(report::ask_all(&cluster, resource, &nodes, deadline.at_most(ANSWERING))?);
+    reports.extend(report::ask_all(&cluster, resource, &nodes, Question::Status, deadline.at_most(ANSWERING))?);
     Ok(Known { resource: resource.to_string(), record, reader_attribute, reports })
 }
 

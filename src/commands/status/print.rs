@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
+use super::super::screen::wrap;
 use super::assess::{Database, Health, InstanceStatus, Status};
 
 /// How wide a line may be.
@@ -174,17 +175,7 @@ fn counted(number: u64, what: &str) -> String {
 /// A text behind `head`, its further lines behind `rest`, both of which take `indent` columns.
 fn print_wrapped(text: &mut String, head: &str, rest: &str, indent: usize, words: &str, style: Style) {
     let room = WIDTH.saturating_sub(indent).max(20);
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in words.split_whitespace() {
-        let line = lines.last_mut().expect("there is one");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
-            lines.push(word.to_string());
-        } else {
-            line.push_str(if line.is_empty() { "" } else { " " });
-            line.push_str(word);
-        }
-    }
-    for (number, line) in lines.iter().filter(|line| !line.is_empty()).enumerate() {
+    for (number, line) in wrap(words, room).iter().enumerate() {
         let start = if number == 0 { head } else { rest };
         let _ = writeln!(text, "{start}{}", styled(style, line));
     }

@@ -36,7 +36,7 @@ use crate::server::dialect::backup::Method;
 use crate::server::process::Daemon;
 use crate::server::rows::{Receiver, ReplicaStatus};
 
-pub use donor::serve;
+pub use donor::{measure, serve};
 pub use order::{Order, forget_return, note_return, waits_for_order};
 pub use plan::{Plan, Saved, divergences, give_order, look, plan};
 pub use progress::read as read_progress;
