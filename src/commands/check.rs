@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::choose_database;
 use crate::agents::mysql::Mysql;
-use crate::agents::mysql::checks::catalogue::{ALL, Severity};
+use crate::agents::mysql::checks::catalogue::{ACROSS, ALL, Severity};
 use crate::agents::mysql::checks::facts::Facts;
 use crate::agents::mysql::checks::{self, Finding, Wanted, judge};
 use crate::agents::mysql::report::{self, Question, Report};
@@ -95,7 +95,8 @@ fn check(options: &Options) -> Result<Checked> {
     }
     findings.sort_by(|one, other| (one.code, &one.node).cmp(&(other.code, &other.node)));
     let failed: BTreeSet<&str> = findings.iter().map(|finding| finding.code).collect();
-    let passed = ALL.iter().map(|check| check.code).filter(|code| !failed.contains(code)).collect();
+    let is_checked = |code: &&str| !failed.contains(code) && (options.all_nodes || !ACROSS.contains(code));
+    let passed = ALL.iter().map(|check| check.code).filter(is_checked).collect();
     Ok(Checked { resource, nodes: facts.into_keys().collect(), findings, passed })
 }
 
@@ -144,7 +145,9 @@ fn print(checked: &Checked) -> String {
     for check in ALL {
         let mut found = checked.findings.iter().filter(|finding| finding.code == check.code).peekable();
         if found.peek().is_none() {
-            lines.push(format!("{}       {}  {}", styled(AnsiColor::Green, "ok"), check.code, check.title));
+            let word = if checked.passed.contains(&check.code) { styled(AnsiColor::Green, "ok") } else { "- ".into() };
+            let how = if checked.passed.contains(&check.code) { "" } else { ": with --all-nodes" };
+            lines.push(format!("{word}       {}  {}{how}", check.code, check.title));
         }
         for finding in found {
             let (colour, word) = match finding.severity {

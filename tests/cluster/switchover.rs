@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use rustha_lab::Node;
+use rustha_lab::{Node, Vendor};
 use rustha_lab::ledger::Ledger;
 use rustha_lab::scenario::{Bed, Scenario};
 
@@ -133,14 +133,23 @@ fn standby_busy(bed: &Bed) -> Result<()> {
         ensure!(killed.stdout.is_empty() == leave, "how demote ended on {primary}: {}", killed.stdout);
         node.run(&["rm", "-f", "/root/busy"])?;
         bed.whole_node()?.run(&["crm_standby", "--node", &primary, "--delete"])?;
-        primary = bed.wait_healthy(WHOLE)?;
+        let now = bed.wait_healthy(WHOLE)?;
+        let open = if bed.lab().root().vendor() == Vendor::MySql { "SET GLOBAL super_read_only=0;" } else { "" };
+        bed.node(&primary)?.sql(&format!("{open} SET sql_log_bin=0; ALTER USER app@'%' ACCOUNT UNLOCK"))?;
+        primary = now;
     }
     bed.finish(ledger, &bed.names()).map(drop)
 }
 
-/// Takes all of a server's connections with privileged clients, the one among them that is kept for the administrator.
+/// Takes all of a server's connections with privileged clients, the one among them that is kept for the administrator. The
+/// address's clients have none any more: theirs would be free for the agent when the address goes.
 fn occupy(bed: &Bed, node: &Node) -> Result<()> {
     node.run(&["touch", "/root/busy"])?;
+    node.sql("SET sql_log_bin=0; ALTER USER app@'%' ACCOUNT LOCK")?;
+    for id in node.sql("SELECT id FROM information_schema.processlist WHERE user='app'")?.split_whitespace() {
+        // One that has just ended by itself is none.
+        let _ = node.sql(&format!("KILL {id}"));
+    }
     node.sql("SET GLOBAL max_connections=10")?;
     let hold = "for i in $(seq 14); do \
                 (while [ -e /root/busy ]; do mysql -e 'SELECT SLEEP(9999)'; sleep 0.5; done >/dev/null 2>&1 &); done";

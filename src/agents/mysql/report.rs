@@ -226,7 +226,9 @@ pub fn serve(call: &Invocation, daemon: Daemon) -> Result<()> {
             last_asked = Some(Instant::now());
             let has_checks = questions.iter().any(|question| question.ends_with(WITH_CHECKS));
             let question = if has_checks { Question::Checks } else { Question::Status };
-            pack(&questions, &gather(&node, question)).and_then(|text| cluster.tell(&answer, &text, node.deadline))
+            // Anew: what was there when the guard began may be gone.
+            let now = Node::gather(call, LOOK);
+            pack(&questions, &gather(now.as_ref().unwrap_or(&node), question)).and_then(|text| cluster.tell(&answer, &text, node.deadline))
         };
         match outcome {
             Ok(()) => answered = questions,
@@ -274,11 +276,11 @@ pub fn ask_all(
     if question == Question::Checks {
         number.push(WITH_CHECKS);
     }
-    cluster.tell(&ask, &number, deadline)?;
+    cluster.tell(&ask, &number, Deadline::after(LOOK))?;
     let _silence = Silence { cluster, attribute: &ask };
     while reports.len() < nodes.len() && !deadline.is_over() {
         std::thread::sleep(AGAIN);
-        for (node, text) in cluster.told(&answer, deadline)?.iter().filter(|(node, _)| nodes.contains(*node)) {
+        for (node, text) in cluster.told(&answer, Deadline::after(LOOK))?.iter().filter(|(node, _)| nodes.contains(*node)) {
             if let Some(report) = unpack(text, &number) {
                 let trouble =
                     |error: anyhow::Error| Report { trouble: Some(format!("{error:#}")), ..Report::default() };

@@ -50,6 +50,9 @@ pub fn find(code: &str) -> Option<&'static Check> {
 
 use Severity::{Error, Note, Warning};
 
+/// The checks that need to know more than one node.
+pub static ACROSS: &[&str] = &["RHA-0102", "RHA-0108", "RHA-0111", "RHA-0502", "RHA-0506"];
+
 /// All checks, in the order in which they are shown. 01: the servers; 02: accounts; 03: the network; 04: the cluster's
 /// configuration; 05: the nodes.
 pub static ALL: &[Check] = &[
@@ -318,9 +321,9 @@ pub static ALL: &[Check] = &[
     check(
         "RHA-0601",
         Warning,
-        "each instance says how it is",
-        "The process beside the server that answers is missing, or hangs, or is of another version: nothing is known of the node \
-         beside what Pacemaker shows.",
+        "each node that is checked says how it is",
+        "The server does not answer, or the process beside it is missing, hangs, or is of another version: what is to be checked there \
+         is not known.",
         "Look at rustha status, and at the node's log. A guard that is missing is started by the next monitor.",
     ),
 ];
@@ -336,6 +339,7 @@ mod tests {
         sorted.sort_unstable();
         sorted.dedup();
         assert_eq!(codes, sorted);
+        assert!(ACROSS.iter().all(|code| codes.contains(code)));
         for spelling in ["RHA-0101", "rha-101", "0101", "101"] {
             assert_eq!(find(spelling).map(|check| check.code), Some("RHA-0101"), "{spelling}");
         }

@@ -24,8 +24,9 @@ fn finding(code: &'static str, node: Option<&str>, text: impl Into<String>) -> F
 pub fn node(name: &str, facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut find = |code, text: String| found.push(finding(code, Some(name), text));
-    if let Some(server) = &facts.server {
-        judge_server(server, wanted, &mut find);
+    match &facts.server {
+        Some(server) => judge_server(server, wanted, &mut find),
+        None => find("RHA-0601", "no server answers".into()),
     }
     for other in &facts.unreached {
         find("RHA-0302", format!("does not reach {other}"));
@@ -34,7 +35,7 @@ pub fn node(name: &str, facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
         find("RHA-0501", format!("{unit} is enabled"));
     }
     if !facts.overridden.is_empty() {
-        find("RHA-0503", format!("not used: {}", facts.overridden.join(", ")));
+        find("RHA-0503", format!("in the option file, and not used: {}", facts.overridden.join(", ")));
     }
     if let Some(why) = &facts.cannot_start {
         find("RHA-0504", why.clone());
@@ -198,7 +199,7 @@ pub fn cluster(
         find("RHA-0405", "durability=available, and stonith-enabled=false".into());
     } else if !fences {
         let two = if nodes == 2 { ", and there are two nodes only: a lost one makes the other wait" } else { "" };
-        find("RHA-0404", format!("stonith-enabled=false{two}"));
+        find("RHA-0404", format!("it does not: stonith-enabled=false{two}"));
     }
     if configuration.properties.get("no-quorum-policy").is_some_and(|policy| policy == "ignore") {
         find("RHA-0406", "no-quorum-policy=ignore".into());
@@ -209,7 +210,10 @@ pub fn cluster(
         one.kind == "rsc_location" && is_by_hand
     });
     for constraint in left {
-        find("RHA-0407", format!("{} on {}", constraint.says("id"), constraint.says("rsc")));
+        find(
+            "RHA-0407",
+            format!("{} ties {} to a node, or keeps it from one", constraint.says("id"), constraint.says("rsc")),
+        );
     }
     if let Some(why) = judge_address(configuration, database) {
         find("RHA-0408", why);
@@ -218,13 +222,13 @@ pub fn cluster(
     for name in secrets {
         // What cibsecret has put away.
         if database.parameters.get(name).is_some_and(|value| !value.starts_with("lrm://")) {
-            find("RHA-0409", format!("{name} of {}", database.id));
+            find("RHA-0409", format!("{name} of {} is there in clear text", database.id));
         }
     }
     let is_known = |name: &str| agent.parameters().iter().any(|parameter| parameter.name == name);
     let unknown: Vec<&str> = database.parameters.keys().map(String::as_str).filter(|name| !is_known(name)).collect();
     if !unknown.is_empty() {
-        find("RHA-0410", format!("{} has {}", database.id, unknown.join(", ")));
+        find("RHA-0410", format!("{} has {}, which the agent does not know", database.id, unknown.join(", ")));
     }
     found
 }
