@@ -320,7 +320,7 @@ fn check_node(wrong: &mut Misconfigured<'_>, other: &str, is_mariadb: bool) -> R
     wrong.shell(other, &enable, &format!("rm {wants}/mysql.service"), &["RHA-0501"])?;
     let user = |from: &str, to: &str| format!("sed -i 's/^mysql:x:{from}/mysql:x:{to}/' /etc/passwd");
     wrong.shell(other, &user("", "9"), &user("9", ""), &["RHA-0502"])?;
-    let file = "$(ls -d /etc/mysql/conf.d)/wrong.cnf";
+    let file = wrong_file(is_mariadb);
     let add = format!("printf '[mysqld]\\nsync_binlog=0\\n' > {file}");
     wrong.shell(other, &add, &format!("rm {file}"), &["RHA-0503"])?;
     let server = if is_mariadb { "/usr/sbin/mariadbd" } else { "/usr/sbin/mysqld" };
@@ -351,12 +351,16 @@ fn check_configuration(wrong: &mut Misconfigured<'_>, other: &str) -> Result<()>
     let meta =
         |value: &str| format!("crm_resource --resource c_db --meta --set-parameter notify --parameter-value {value}");
     wrong.shell(other, &meta("false"), &meta("true"), &["RHA-0401"])?;
-    let operation = |name: &str, change: &str| {
-        format!("cibadmin --modify --xpath \"//op[@id='p_db-{name}']\" --xml-text \"<op id='p_db-{name}' {change}/>\"")
+    let operation = |which: &str, change: &str| {
+        format!(
+            "path=\"//primitive[@id='p_db']//op[{which}]\"; \
+             id=$(cibadmin --query --xpath \"$path\" | sed -n 's/.* id=\"\\([^\"]*\\)\".*/\\1/p'); \
+             cibadmin --modify --xpath \"$path\" --xml-text \"<op id='$id' {change}/>\""
+        )
     };
-    let monitor = |interval: &str| operation("monitor-10s", &format!("interval='{interval}'"));
+    let monitor = |interval: &str| operation("@role='Unpromoted'", &format!("interval='{interval}'"));
     wrong.shell(other, &monitor("2s"), &monitor("10s"), &["RHA-0402"])?;
-    let start = |timeout: &str| operation("start-0s", &format!("timeout='{timeout}'"));
+    let start = |timeout: &str| operation("@name='start'", &format!("timeout='{timeout}'"));
     wrong.shell(other, &start("10s"), &start("120s"), &["RHA-0403"])?;
     let parameter = |name: &str, value: &str| {
         format!("crm_resource --resource p_db --set-parameter {name} --parameter-value {value}")
@@ -373,11 +377,16 @@ fn check_configuration(wrong: &mut Misconfigured<'_>, other: &str) -> Result<()>
     wrong.shell(other, &remove, "cibadmin --create --scope constraints --xml-file /root/order.xml", &["RHA-0408"])
 }
 
+/// An option file that is read after all others.
+fn wrong_file(is_mariadb: bool) -> &'static str {
+    if is_mariadb { "/etc/mysql/mariadb.conf.d/zzz-wrong.cnf" } else { "/etc/mysql/mysql.conf.d/zzz-wrong.cnf" }
+}
+
 /// What holds when a server is started.
 fn check_restarted(wrong: &mut Misconfigured<'_>, other: &str, is_mariadb: bool) -> Result<()> {
     let bed = wrong.bed;
     let node = bed.node(other)?;
-    let file = "/etc/mysql/conf.d/zz-wrong.cnf";
+    let file = wrong_file(is_mariadb);
     let restart = |text: &str| {
         let whole = bed.whole_node()?;
         whole.run(&["crm_standby", "--node", other, "--update", "on"])?;
