@@ -56,6 +56,9 @@ enum Verb {
         /// The code; without one all are listed
         code: Option<String>,
     },
+    /// Print a complete cluster configuration, for crm or for pcs
+    #[command(after_help = "Example: rustha config --crm --ip 10.0.0.50 --reader-ip 10.0.0.51 > db.crm")]
+    Config(commands::config::Options),
     /// Move the primary to another node, on purpose
     ///
     /// The old primary closes, the target proves that it has everything, and if it cannot, the old one goes on. Exit status: 0
@@ -130,6 +133,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
         },
         Verb::Status(options) => commands::status::run(&options),
         Verb::Check(options) => commands::check::run(&options),
+        Verb::Config(options) => commands::config::run(&options),
         Verb::Explain { code } => commands::explain::run(code.as_deref()),
         Verb::Switchover(options) => commands::switchover::run(&options),
         Verb::Rejoin { here, dry_run, discard_unsaved } => {

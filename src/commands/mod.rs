@@ -1,6 +1,7 @@
 //! The operator's verbs, one file each. Text and JSON come from the same values.
 
 pub mod check;
+pub mod config;
 pub mod divergence;
 pub mod explain;
 pub mod rejoin;

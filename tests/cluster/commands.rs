@@ -28,6 +28,11 @@ pub const ALL: &[Scenario] = &[
         "rustha check: each check is made to fail by a real misconfiguration, and its code comes; explain knows it.",
         check,
     ),
+    scenario(
+        "command-config",
+        "rustha config, for crm and for pcs, makes a whole cluster that takes writes and passes rustha check.",
+        config,
+    ),
 ];
 
 const SOON: Duration = Duration::from_secs(40);
@@ -412,4 +417,43 @@ fn check_restarted(wrong: &mut Misconfigured<'_>, other: &str, is_mariadb: bool)
     let same = bed.node(&wrong.asked.clone())?.sql("SELECT @@global.server_id")?;
     let set = |id: &str| format!("SET GLOBAL server_id={}", id.trim());
     wrong.sql(other, &set(&same), &set(&id), &["RHA-0101"])
+}
+
+fn config(bed: &Bed) -> Result<()> {
+    let node = bed.node("db1")?;
+    let (writers, readers) = (bed.lab().vip().to_string(), "10.77.0.51");
+    expect(
+        bed,
+        "db1",
+        &["rustha", "config", "--crm", "--ip", &writers, "--nodes", "db1,db9"],
+        1,
+        &["no nodes of this cluster: db9"],
+    )?;
+    node.write_file("/root/password", "repl-secret\n", 0o600)?;
+    let is_crm = bed.lab().root().vendor() == Vendor::MariaDb;
+    let command = if is_crm {
+        "rustha config --crm --address-clone $more > /root/db.crm; crm configure load update /root/db.crm"
+    } else {
+        "rustha config --pcs $more > /root/db.sh; sh -e /root/db.sh"
+    };
+    let more = format!("--ip {writers} --reader-ip {readers} --password-file /root/password");
+    let output = node.exec(&["sh", "-e", "-c", &format!("more='{more}'; {command}")], WHOLE)?;
+    let said = output.stdout + &output.stderr;
+    ensure!(output.status.success() && !said.contains("ERROR"), "it is not taken: {said}");
+    bed.wait_configured()?;
+    let ledger = bed.ledger()?;
+    ledger.wait_for_acknowledged(50, SOON)?;
+    let words = [writers.as_str(), readers, "p_db_vip", "p_db_reader"];
+    bed.wait("the readers' address", SOON, || {
+        let output = node.exec(&["rustha", "status"], COMMAND)?;
+        Ok((output.status.success() && words.iter().all(|word| output.stdout.contains(word))).then_some(()))
+    })?;
+    let found = codes(bed, "db2")?;
+    let expected = ["RHA-0203", "RHA-0404", "RHA-0409", "RHA-0501"];
+    let surplus: Vec<&String> = found.iter().filter(|code| !expected.contains(&code.as_str())).collect();
+    ensure!(surplus.is_empty(), "what rustha config prints has {surplus:?}");
+    expect(bed, "db3", &["rustha", "switchover"], 0, &["is the primary of p_db"])?;
+    ledger.wait_until_written(SOON)?;
+    bed.wait_healthy(WHOLE)?;
+    bed.finish(ledger, &bed.names()).map(drop)
 }

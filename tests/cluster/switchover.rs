@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use rustha_lab::{Node, Vendor};
 use rustha_lab::ledger::Ledger;
 use rustha_lab::scenario::{Bed, Scenario};
+use rustha_lab::{Node, Vendor};
 
 use crate::{BOTH, WHOLE};
 

@@ -228,7 +228,8 @@ pub fn serve(call: &Invocation, daemon: Daemon) -> Result<()> {
             let question = if has_checks { Question::Checks } else { Question::Status };
             // Anew: what was there when the guard began may be gone.
             let now = Node::gather(call, LOOK);
-            pack(&questions, &gather(now.as_ref().unwrap_or(&node), question)).and_then(|text| cluster.tell(&answer, &text, node.deadline))
+            pack(&questions, &gather(now.as_ref().unwrap_or(&node), question))
+                .and_then(|text| cluster.tell(&answer, &text, node.deadline))
         };
         match outcome {
             Ok(()) => answered = questions,
@@ -280,7 +281,9 @@ pub fn ask_all(
     let _silence = Silence { cluster, attribute: &ask };
     while reports.len() < nodes.len() && !deadline.is_over() {
         std::thread::sleep(AGAIN);
-        for (node, text) in cluster.told(&answer, Deadline::after(LOOK))?.iter().filter(|(node, _)| nodes.contains(*node)) {
+        for (node, text) in
+            cluster.told(&answer, Deadline::after(LOOK))?.iter().filter(|(node, _)| nodes.contains(*node))
+        {
             if let Some(report) = unpack(text, &number) {
                 let trouble =
                     |error: anyhow::Error| Report { trouble: Some(format!("{error:#}")), ..Report::default() };
