@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
-use rustha_lab::{Fault, Node, Root};
+use rustha_lab::{Fault, Node};
 
-use crate::{BOTH, PROVIDED, WHOLE};
+use crate::{BOTH, MARIADB, PROVIDED, WHOLE};
 
 const fn scenario(name: &'static str, about: &'static str, long: bool, run: fn(&Bed) -> Result<()>) -> Scenario {
     Scenario { name, about, roots: BOTH, long, nodes: 3, fencing: false, run }
@@ -15,7 +15,7 @@ const fn scenario(name: &'static str, about: &'static str, long: bool, run: fn(&
 
 pub const ALL: &[Scenario] = &[
     Scenario {
-        roots: &[Root::Deb12],
+        roots: MARIADB,
         ..scenario(
             "address-guards-killed",
             "The guards of database and address are killed on the primary, and later stand still: the address stays.",
@@ -37,7 +37,7 @@ pub const ALL: &[Scenario] = &[
     ),
     Scenario {
         nodes: 1,
-        roots: &[Root::Deb12],
+        roots: MARIADB,
         ..scenario(
             "address-reasons",
             "What cannot be is said clearly; IPv6 with and without a prefix; actions by hand, twice and out of order.",
@@ -49,7 +49,7 @@ pub const ALL: &[Scenario] = &[
     scenario("address-group", "vipcheck in front of IPaddr2, in a group that goes with the primary.", true, group),
     Scenario {
         fencing: true,
-        roots: &[Root::Deb12],
+        roots: MARIADB,
         ..scenario(
             "address-fenced",
             "Objection 24: the address of a node that was fenced is taken at once, whatever its lease.",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 
-use crate::{BOTH, PROVIDED, WHOLE};
+use crate::{BOTH, MARIADB, PROVIDED, WHOLE};
 
 const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
     Scenario { name, about, roots: BOTH, long: false, nodes: 3, fencing: false, run }
@@ -17,11 +17,14 @@ pub const ALL: &[Scenario] = &[
         "Objection 14: commits wait for an acknowledgement when the primary is closed: it ends in time and releases none.",
         while_waiting,
     ),
-    scenario(
-        "closed-by-hand",
-        "A primary that somebody made read-only is degraded at once and says why; if it stays so, another is promoted.",
-        by_hand,
-    ),
+    Scenario {
+        roots: MARIADB,
+        ..scenario(
+            "closed-by-hand",
+            "A primary that somebody made read-only is degraded at once and says why; if it stays so, another is promoted.",
+            by_hand,
+        )
+    },
 ];
 
 const SOON: Duration = Duration::from_secs(60);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Fault, Output, Vendor};
 
-use crate::{BOTH, WHOLE};
+use crate::{BOTH, MARIADB, MYSQL, WHOLE};
 
 const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
     Scenario { name, about, roots: BOTH, long: false, nodes: 3, fencing: false, run }
@@ -18,16 +18,22 @@ pub const ALL: &[Scenario] = &[
         "rustha status: all is well; a broken replica, a lost node, a dead server and a node without a cluster are named.",
         status,
     ),
-    scenario(
-        "command-switchover",
-        "rustha switchover under load: to a node of choice, to the best one; refused with the reason, and taken back by Ctrl-C.",
-        switchover,
-    ),
-    scenario(
-        "command-check",
-        "rustha check: each check is made to fail by a real misconfiguration, and its code comes; explain knows it.",
-        check,
-    ),
+    Scenario {
+        roots: MARIADB,
+        ..scenario(
+            "command-switchover",
+            "rustha switchover under load: to a node of choice, to the best one; refused with the reason, and taken back by Ctrl-C.",
+            switchover,
+        )
+    },
+    Scenario {
+        roots: MYSQL,
+        ..scenario(
+            "command-check",
+            "rustha check: each check is made to fail by a real misconfiguration, and its code comes; explain knows it.",
+            check,
+        )
+    },
     scenario(
         "command-config",
         "rustha config, for crm and for pcs, makes a whole cluster that takes writes and passes rustha check.",

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Daemon, Fault, Vendor};
 
-use crate::{BOTH, PROVIDED, WHOLE};
+use crate::{BOTH, MARIADB, PROVIDED, WHOLE};
 
 const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
     Scenario { name, about, roots: BOTH, long: false, nodes: 3, fencing: false, run }
@@ -40,11 +40,14 @@ pub const ALL: &[Scenario] = &[
             chain_turns,
         )
     },
-    scenario(
-        "stale-replica",
-        "Invariant 3: replicas that missed writes are not promoted when the primary dies, and say why; it comes back.",
-        stale_replica,
-    ),
+    Scenario {
+        roots: MARIADB,
+        ..scenario(
+            "stale-replica",
+            "Invariant 3: replicas that missed writes are not promoted when the primary dies, and say why; it comes back.",
+            stale_replica,
+        )
+    },
     scenario(
         "both-holders-lost",
         "Invariant 3: the primary and the only replica in sync die together: strict waits for one of them.",

@@ -7,7 +7,7 @@ use rustha_lab::ledger::{Client, Ledger};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Fault, Node, Vendor};
 
-use crate::{BOTH, PROVIDED, WHOLE};
+use crate::{BOTH, MYSQL, PROVIDED, WHOLE};
 
 const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
     Scenario { name, about, roots: BOTH, long: false, nodes: 3, fencing: false, run }
@@ -24,11 +24,14 @@ pub const ALL: &[Scenario] = &[
         "Invariant 1: the one that Pacemaker picks has received less than another survivor: it fetches the rest first.",
         second_best,
     ),
-    scenario(
-        "torn-transaction",
-        "The primary dies in the midst of sending a large transaction: nobody waits for the rest of it.",
-        torn_transaction,
-    ),
+    Scenario {
+        roots: MYSQL,
+        ..scenario(
+            "torn-transaction",
+            "The primary dies in the midst of sending a large transaction: nobody waits for the rest of it.",
+            torn_transaction,
+        )
+    },
     Scenario {
         long: true,
         ..scenario(

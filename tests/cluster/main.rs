@@ -57,6 +57,10 @@ const ALL: &[&[Scenario]] = &[
 /// MariaDB with Pacemaker 2.1.5, and MySQL with Pacemaker 3.0.3.
 const BOTH: &[Root] = &[Root::Deb12, Root::Sid];
 
+/// One of them, unless all are asked for: what is held does not depend on the vendor, or is the other's matter.
+const MARIADB: &[Root] = &[Root::Deb12];
+const MYSQL: &[Root] = &[Root::Sid];
+
 /// How long a cluster may take to be whole again after anything.
 const WHOLE: Duration = Duration::from_secs(90);
 

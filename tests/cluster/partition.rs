@@ -7,7 +7,7 @@ use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Fault, Vendor};
 
 use crate::address::WITHOUT_WRITES;
-use crate::{BOTH, PROVIDED, WHOLE};
+use crate::{BOTH, MARIADB, PROVIDED, WHOLE};
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -40,7 +40,7 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "two-nodes",
         about: "Objection 27: two nodes without fencing: a replica that is shut down is let go, one that is lost is waited for.",
-        roots: BOTH,
+        roots: MARIADB,
         long: false,
         nodes: 2,
         fencing: false,

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use rustha_lab::scenario::{Bed, Scenario};
 use rustha_lab::{Daemon, Fault, Vendor};
 
-use crate::{BOTH, PROVIDED, WHOLE};
+use crate::{BOTH, MARIADB, MYSQL, PROVIDED, WHOLE};
 
 const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Result<()>) -> Scenario {
     Scenario { name, about, roots: BOTH, long: false, nodes: 3, fencing: false, run }
@@ -32,13 +32,17 @@ pub const ALL: &[Scenario] = &[
         "Objection 29: a replica with nothing of its own but ANALYZE and FLUSH keeps its data; one with more does not.",
         harmless,
     ),
-    scenario(
-        "rejoin-ordered",
-        "rejoin=manual and replicate: a node stays out, says why and with which transactions, until 'rustha rejoin'.",
-        ordered,
-    ),
+    Scenario {
+        roots: MARIADB,
+        ..scenario(
+            "rejoin-ordered",
+            "rejoin=manual and replicate: a node stays out, says why and with which transactions, until 'rustha rejoin'.",
+            ordered,
+        )
+    },
     Scenario {
         nodes: 4,
+        roots: MYSQL,
         ..scenario(
             "rejoin-added",
             "A fourth node with an empty disk is added to a running cluster of three: no step on the database.",
