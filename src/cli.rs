@@ -65,6 +65,9 @@ enum Verb {
     /// the target is the primary, 1 it is not.
     #[command(after_help = "Example: rustha switchover --to db2")]
     Switchover(commands::switchover::Options),
+    /// Print metrics in OpenMetrics text, for node_exporter's textfile collector
+    #[command(after_help = "Example: rustha metrics --textfile /var/lib/prometheus/node-exporter/rustha.prom")]
+    Metrics(commands::metrics::Options),
     /// Let this node come back to the cluster: replicate, or get the data of another node
     #[command(after_help = "Example: rustha rejoin --dry-run")]
     Rejoin {
@@ -134,6 +137,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
         Verb::Status(options) => commands::status::run(&options),
         Verb::Check(options) => commands::check::run(&options),
         Verb::Config(options) => commands::config::run(&options),
+        Verb::Metrics(options) => commands::metrics::run(&options),
         Verb::Explain { code } => commands::explain::run(code.as_deref()),
         Verb::Switchover(options) => commands::switchover::run(&options),
         Verb::Rejoin { here, dry_run, discard_unsaved } => {

@@ -4,6 +4,7 @@ pub mod check;
 pub mod config;
 pub mod divergence;
 pub mod explain;
+pub mod metrics;
 pub mod rejoin;
 mod screen;
 pub mod status;

@@ -351,4 +351,4 @@ fn findings(status: &Status) -> Vec<Finding> {
 
 #[cfg(test)]
 #[path = "assess_tests.rs"]
-mod tests;
+pub mod tests;

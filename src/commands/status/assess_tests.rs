@@ -14,6 +14,11 @@ fn status_of(change: impl Fn(&mut Survey)) -> Status {
     assess(&survey, &[known], &BTreeMap::from([("p_vip".to_string(), Some("10.77.0.50".to_string()))]))
 }
 
+/// A cluster in which all is well.
+pub fn sample() -> Status {
+    status_of(|_| {})
+}
+
 fn texts(status: &Status) -> Vec<&str> {
     status.findings.iter().map(|finding| finding.text.as_str()).collect()
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
 
@@ -22,7 +22,9 @@ use crate::ocf::env::Invocation;
 use crate::pacemaker::survey::Survey;
 use crate::pacemaker::{self, Cluster};
 use assess::Known;
-pub use assess::Status;
+#[cfg(test)]
+pub use assess::tests;
+pub use assess::{Address, Health, Status};
 
 /// What Pacemaker may take to answer.
 const ASKING: Duration = Duration::from_secs(15);
@@ -56,7 +58,7 @@ pub struct Options {
 /// Runs the command; the exit status: 0 all is well, 1 something is missing, 2 clients cannot write, 3 not known.
 pub fn run(options: &Options) -> i32 {
     loop {
-        let outcome = look(options.resource.as_deref());
+        let outcome = look(options.resource.as_deref(), Scope::AllNodes);
         let code = outcome.as_ref().map_or(UNKNOWN, |status| status.health as i32);
         if options.watch {
             // The screen is cleared when the new one is there, so that it does not flicker.
@@ -78,8 +80,20 @@ pub fn run(options: &Options) -> i32 {
     }
 }
 
+/// Whose servers are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of all nodes, by their guards.
+    AllNodes,
+    /// That of this node.
+    ThisNode,
+}
+
 /// How things are.
-fn look(resource: Option<&str>) -> Result<Status> {
+///
+/// # Errors
+/// When the cluster does not answer, or has no such database.
+pub fn look(resource: Option<&str>, scope: Scope) -> Result<Status> {
     let deadline = Deadline::after(ASKING);
     let survey = pacemaker::survey(deadline).map_err(|error| without_cluster(&error))?;
     let resources = match resource {
@@ -87,10 +101,10 @@ fn look(resource: Option<&str>) -> Result<Status> {
         None => survey.resources_of(DATABASE).into_iter().map(str::to_string).collect(),
     };
     // All databases at the same time, each of which waits for its guards.
-    let known = std::thread::scope(|scope| {
+    let known = std::thread::scope(|threads| {
         let survey = &survey;
         let asked: Vec<_> =
-            resources.iter().map(|resource| scope.spawn(move || ask(survey, resource, deadline))).collect();
+            resources.iter().map(|resource| threads.spawn(move || ask(survey, resource, scope, deadline))).collect();
         let joined =
             asked.into_iter().map(|asked| asked.join().unwrap_or_else(|_| bail!("a thread of this program ended")));
         joined.collect::<Result<Vec<Known>>>()
@@ -105,7 +119,7 @@ fn look(resource: Option<&str>) -> Result<Status> {
 }
 
 /// What there is to know of a database beside what Pacemaker shows.
-fn ask(survey: &Survey, resource: &str, deadline: Deadline) -> Result<Known> {
+fn ask(survey: &Survey, resource: &str, scope: Scope, deadline: Deadline) -> Result<Known> {
     let cluster = Cluster::of(resource, None, deadline)?;
     let record = cluster.read_record(deadline)?.and_then(|text| Record::parse(&text).ok());
     let default = Mysql.parameters().iter().find(|parameter| parameter.name == "reader_attribute");
@@ -116,21 +130,20 @@ fn ask(survey: &Survey, resource: &str, deadline: Deadline) -> Result<Known> {
     // The one here can be asked itself.
     if let Some(report) = here(resource) {
         nodes.remove(&cluster.node);
-        reports.insert(cluster.node.clone(), report?);
+        reports.insert(cluster.node.clone(), report);
     }
-    reports.extend(report::ask_all(&cluster, resource, &nodes, Question::Status, deadline.at_most(ANSWERING))?);
+    if scope == Scope::AllNodes {
+        reports.extend(report::ask_all(&cluster, resource, &nodes, Question::Status, deadline.at_most(ANSWERING))?);
+    }
     Ok(Known { resource: resource.to_string(), record, reader_attribute, reports })
 }
 
 /// What the instance on this node says, if there is one.
-fn here(resource: &str) -> Option<Result<Report>> {
+fn here(resource: &str) -> Option<Report> {
     let guards = guard::all(Path::new(RUN_DIR), "mysql");
     let (_, pid) = guards.into_iter().find(|(name, _)| name == resource)?;
-    Some(
-        Invocation::of_process(pid)
-            .context("the guard on this node has just ended")
-            .and_then(|call| report::here(&call)),
-    )
+    // It may have ended just now.
+    report::here(&Invocation::of_process(pid).ok()?).ok()
 }
 
 /// What can be said where Pacemaker does not answer.
