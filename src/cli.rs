@@ -65,6 +65,12 @@ enum Verb {
     /// the target is the primary, 1 it is not.
     #[command(after_help = "Example: rustha switchover --to db2")]
     Switchover(commands::switchover::Options),
+    /// Promote an instance that the cluster refuses to promote, and accept that acknowledged writes may be lost
+    ///
+    /// The way out when those that have everything do not come back. It says what may be lost and where it could still be, asks,
+    /// and puts on record who has done it. Exit status: 0 it is promoted, 1 it is not.
+    #[command(after_help = "Example: rustha promote --force db3 --accept-loss")]
+    Promote(commands::promote::Options),
     /// Print metrics in OpenMetrics text, for node_exporter's textfile collector
     #[command(after_help = "Example: rustha metrics --textfile /var/lib/prometheus/node-exporter/rustha.prom")]
     Metrics(commands::metrics::Options),
@@ -137,6 +143,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
         Verb::Status(options) => commands::status::run(&options),
         Verb::Check(options) => commands::check::run(&options),
         Verb::Config(options) => commands::config::run(&options),
+        Verb::Promote(options) => commands::promote::run(&options),
         Verb::Metrics(options) => commands::metrics::run(&options),
         Verb::Explain { code } => commands::explain::run(code.as_deref()),
         Verb::Switchover(options) => commands::switchover::run(&options),

@@ -5,6 +5,7 @@ pub mod config;
 pub mod divergence;
 pub mod explain;
 pub mod metrics;
+pub mod promote;
 pub mod rejoin;
 mod screen;
 pub mod status;
@@ -30,6 +31,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("status", schemars::schema_for!(status::Status)),
         ("check", schemars::schema_for!(check::Checked)),
         ("switchover", schemars::schema_for!(switchover::Answer)),
+        ("promote", schemars::schema_for!(promote::Forced)),
         ("rejoin-dry-run", schemars::schema_for!(rejoin::Planned)),
         ("rejoin", schemars::schema_for!(rejoin::Ended)),
         ("divergence", schemars::schema_for!(divergence::Divergence)),

@@ -415,6 +415,34 @@ impl Cluster {
         }
     }
 
+    /// The order that an operator has given for this resource's next promotion; `None` if there is none.
+    ///
+    /// # Errors
+    /// When the tool fails.
+    pub fn read_order(&self, deadline: Deadline) -> Result<Option<String>> {
+        let path = property::path(PROPERTY_SET, &self.order_name());
+        let answer = exec::run("cibadmin", &["--query", "--xpath", &path], None, deadline)?;
+        if is_no_such(&answer) {
+            return Ok(None);
+        }
+        Ok(parse::pair_value(&answer.success()?).filter(|value| !value.is_empty()))
+    }
+
+    /// Gives such an order, or takes it back.
+    ///
+    /// # Errors
+    /// When the tool fails.
+    pub fn write_order(&self, order: Option<&str>, deadline: Deadline) -> Result<()> {
+        let name = self.order_name();
+        let change = order.map_or("--delete".to_string(), |order| format!("--update={order}"));
+        let args = ["--type", "crm_config", "--set-name", PROPERTY_SET, "--name", &name, &change];
+        ignore_missing(exec::run("crm_attribute", &args, None, deadline)?)
+    }
+
+    fn order_name(&self) -> String {
+        format!("{}-order", self.resource)
+    }
+
     fn record_name(&self) -> String {
         format!("{}-record", self.resource)
     }

@@ -15,6 +15,8 @@ pub struct Survey {
     pub quorate: bool,
     /// The node whose controller decides.
     pub dc: Option<String>,
+    /// When this was, as Pacemaker writes it.
+    pub time: String,
     /// It fences.
     pub fencing: bool,
     /// Its maintenance mode is on.
@@ -152,6 +154,7 @@ pub fn read(xml: &str) -> Result<Survey> {
                 survey.quorate = is("with_quorum");
                 survey.dc = Some(get("name").to_string()).filter(|name| !name.is_empty());
             }
+            (Some("summary"), "last_update") => survey.time = get("time").to_string(),
             (Some("summary"), "cluster_options") => {
                 survey.maintenance = is("maintenance-mode");
                 // Called fencing-enabled from 3.0.3 on.

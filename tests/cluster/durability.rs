@@ -54,6 +54,14 @@ pub const ALL: &[Scenario] = &[
         both_holders_lost,
     ),
     Scenario {
+        roots: MARIADB,
+        ..scenario(
+            "both-holders-lost-forced",
+            "The same, and an operator orders the one that is left to be promoted: the risk and who took it are on record.",
+            both_holders_lost_forced,
+        )
+    },
+    Scenario {
         name: "both-holders-lost-available",
         about: "The same with durability=available and fencing: the one that is left is promoted, and the risk is on record.",
         roots: BOTH,
@@ -256,6 +264,38 @@ fn both_holders_lost(bed: &Bed) -> Result<()> {
     let whole = bed.wait_settled(PROVIDED)?;
     ensure!(whole.contains(&stale), "{stale} did not come back in sync");
     finish(bed, ledger, &whole)
+}
+
+fn both_holders_lost_forced(bed: &Bed) -> Result<()> {
+    let primary = configure(bed, "")?;
+    let ledger = bed.ledger()?;
+    let node = bed.node(bed.others(&primary)[0])?;
+    let command = |target: &str, more: &[&str]| {
+        let argv = [&["rustha", "promote", "--accept-loss", "--force", target][..], more].concat();
+        let output = node.exec(&argv, WHOLE * 2)?;
+        println!("{} ({})\n{}{}", argv.join(" "), output.status, output.stdout, output.stderr);
+        anyhow::Ok((output.status.code(), output.stdout + &output.stderr))
+    };
+    let (code, said) = command(bed.others(&primary)[1], &["--yes"])?;
+    ensure!(code == Some(1) && said.contains("rustha switchover moves it"), "with a primary: {said}");
+    let (holder, stale) = lose_both_holders(bed, &ledger, &primary)?;
+    bed.wait_status(&stale, "excluded: none of those that have everything is there", WHOLE)?;
+    let (code, said) = command(&stale, &["--dry-run"])?;
+    ensure!(code == Some(0) && said.contains(&primary) && said.contains(&holder), "what would be lost: {said}");
+    let (code, said) = command(&stale, &[])?;
+    ensure!(code == Some(1) && said.contains("say --yes"), "nobody was asked: {said}");
+    ensure!(bed.promoted()?.is_none(), "it was promoted without an order");
+    ledger.mark(format!("{stale} is promoted by order"));
+    let (code, said) = command(&stale, &["--yes"])?;
+    ensure!(code == Some(0) && said.contains("is the primary of p_db"), "it was not promoted: {said}");
+    bed.wait_status(&stale, "at a risk: by order of root@", SOON)?;
+    let left = bed.whole_node()?.run(&["cibadmin", "--query", "--scope", "crm_config"])?;
+    ensure!(!left.contains("p_db-order"), "the order was left: {left}");
+    ledger.wait_until_written(SOON)?;
+    // It has more, which is kept until somebody decides.
+    bed.bring_back(&primary)?;
+    bed.wait_status(&primary, "excluded: ", WHOLE)?;
+    bed.finish_at_a_risk(ledger, &[&stale]).map(drop)
 }
 
 fn both_holders_lost_available(bed: &Bed) -> Result<()> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
-use rustha::agents::mysql::decide::election::{Election, Survivor, Verdict, elect, found_set};
+use rustha::agents::mysql::decide::election::{Election, Risk, Survivor, Verdict, elect, found_set};
 use rustha::agents::mysql::decide::errant::find_errant;
 use rustha::agents::mysql::decide::insync::{Keeper, Peer, Seen, Step};
 use rustha::agents::mysql::decide::keeping::{Call, may_acknowledge, noted};
@@ -291,7 +291,7 @@ impl Words {
         let myself = survivor(&all[me].expect("it takes part"));
         let record = self.record(record).map(|record| self.mistake_record(record));
         let election =
-            Election { record: record.as_ref(), me: &myself, survivors: &survivors, gone: &[], may_risk: false };
+            Election { record: record.as_ref(), me: &myself, survivors: &survivors, gone: &[], risk: Risk::Never };
         let answer = match elect(&election) {
             Verdict::FetchFrom(_) if self.makes(Mistake::NoFetch) => Elected::Promote,
             Verdict::PromoteMe(_) => Elected::Promote,

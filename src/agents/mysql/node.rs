@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use nix::unistd::User;
 
 use super::config::Config;
+use super::decide::election::Risk;
+use super::decide::order::Order;
 use super::decide::record::{Instance, Record};
 use super::lasting::Lasting;
 use crate::agents::mark::Mark;
@@ -177,6 +179,20 @@ impl Node {
         let record = text.map(|text| Record::parse(&text).map_err(OcfError::generic)).transpose()?;
         self.compare_with_data(record.as_ref())?;
         Ok(record)
+    }
+
+    /// Whether acknowledged writes may be given up by the parameters.
+    pub fn risk(&self, view: &View) -> Risk {
+        if self.config.prefers_availability && view.fencing { Risk::OfThoseGone } else { Risk::Never }
+    }
+
+    /// What an operator has ordered for the instance on this node, where the cluster refuses to promote anybody: who has. Asked
+    /// only after a refusal.
+    pub fn ordered_by(&self, record: Option<&Record>) -> Option<String> {
+        let cluster = self.cluster.as_ref()?;
+        let text = cluster.read_order(self.deadline).inspect_err(|error| log::warn!("{error:#}")).ok()??;
+        let order = Order::parse(&text)?;
+        order.is_for(&cluster.node, record).then(|| format!("by order of {} ({})", order.by, order.at))
     }
 
     /// The cluster's configuration can go back in time: a node that was cut off and wrote more wins when it returns, and

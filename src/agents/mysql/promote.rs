@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::decide::election::{Election, Survivor, Verdict, elect, found_set};
+use super::decide::election::{Election, Risk, Survivor, Verdict, elect, found_set};
 use super::decide::position::Told;
 use super::decide::record::{InSync, Instance, Record, State, names, next_epoch};
 use super::node::{Node, insist};
@@ -138,14 +138,10 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
     loop {
         let executed = session.state()?.executed;
         let me = Survivor { instance: instance.clone(), has: Ok(executed.clone()) };
-        let verdict = elect(&Election {
-            record: record.as_ref(),
-            me: &me,
-            survivors: &heard.survivors,
-            gone: &heard.view.without_instance(),
-            may_risk: node.config.prefers_availability && heard.view.fencing,
-        });
-        match verdict {
+        let gone = heard.view.without_instance();
+        let risk = node.risk(&heard.view);
+        let election = Election { record: record.as_ref(), me: &me, survivors: &heard.survivors, gone: &gone, risk };
+        match elect_or_obey(node, election) {
             Verdict::PromoteMe(risk) => {
                 let wanted = node.config.semi_sync;
                 let sync = wanted.map(|wanted| found_set(&executed, &heard.survivors, wanted.acks));
@@ -154,6 +150,20 @@ fn gather_everything(node: &Node, cluster: &Cluster, session: &mut Session) -> R
             Verdict::FetchFrom(survivor) => fetch(node, session, &heard, &survivor)?,
             Verdict::Refuse(why) => bail!(refuse(why)),
         }
+    }
+}
+
+/// Decides; a refusal gives way to an operator's order, which is then the risk on record.
+fn elect_or_obey(node: &Node, election: Election<'_>) -> Verdict {
+    let verdict = elect(&election);
+    if !matches!(verdict, Verdict::Refuse(_)) {
+        return verdict;
+    }
+    let Some(by) = node.ordered_by(election.record) else { return verdict };
+    log::warn!("promoted {by}");
+    match elect(&Election { risk: Risk::Ordered, ..election }) {
+        Verdict::PromoteMe(Some(why)) => Verdict::PromoteMe(Some(format!("{by}: {why}"))),
+        other => other,
     }
 }
 

@@ -54,7 +54,10 @@ pub fn review(node: &Node, session: &mut Session, cluster: &Cluster, view: &View
     let unled = Unled { node, cluster, view, record: record.as_ref(), me };
     let others = unled.hear(session)?;
     if let Err(why) = unled.decide_right(&others) {
-        return Ok(Standing::excluded(&why));
+        return Ok(match node.ordered_by(record.as_ref()) {
+            Some(by) => Standing::waiting(Some(FIRST), format!("candidate: {by}")),
+            None => Standing::excluded(&why),
+        });
     }
     if status.is_some() && matches!(own, Some(score) if score == REPLICA || score == TARGET) {
         // It was a good replica when its primary went: it stays a candidate.
@@ -95,7 +98,7 @@ impl Unled<'_> {
             me: &self.me,
             survivors: &survivors,
             gone: &gone,
-            may_risk: self.node.config.prefers_availability && self.view.fencing,
+            risk: self.node.risk(self.view),
         };
         match elect(&election) {
             Verdict::Refuse(why) => Err(why),

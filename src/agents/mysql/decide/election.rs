@@ -37,8 +37,19 @@ pub struct Election<'a> {
     pub survivors: &'a [Survivor],
     /// Nodes that provably run nothing: they left cleanly, or were fenced.
     pub gone: &'a [String],
-    /// What may have been acknowledged elsewhere may be given up, if all that may have it are gone.
-    pub may_risk: bool,
+    /// Whether what may have been acknowledged elsewhere may be given up.
+    pub risk: Risk,
+}
+
+/// Whether acknowledged writes may be given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Risk {
+    /// No.
+    Never,
+    /// If all that may have them are provably gone.
+    OfThoseGone,
+    /// An operator has ordered it, and answers for those that are not there.
+    Ordered,
 }
 
 /// What the chosen one has to do.
@@ -135,16 +146,21 @@ fn all<'a>(election: &'a Election<'_>) -> impl Iterator<Item = &'a Survivor> {
     std::iter::once(election.me).chain(election.survivors)
 }
 
-/// Writes may be given up only when nobody that may have them can still acknowledge any (objection 10).
+/// Writes may be given up only when nobody that may have them can still acknowledge any (objection 10), or by order.
 fn may_risk(election: &Election<'_>) -> bool {
     let Some(record) = election.record else { return false };
+    match election.risk {
+        Risk::Never => return false,
+        Risk::Ordered => return election.me.has.is_ok(),
+        Risk::OfThoseGone => {}
+    }
     let others = record.sync.iter().flat_map(InSync::all).map(|instance| &instance.node).chain([&record.primary]);
     let is_safe = |node: &String| {
         election.gone.contains(node)
             || election.me.instance.node == *node
             || election.survivors.iter().any(|survivor| survivor.instance.node == *node)
     };
-    election.may_risk && election.me.has.is_ok() && others.into_iter().all(is_safe)
+    election.me.has.is_ok() && others.into_iter().all(is_safe)
 }
 
 /// The survivor with the most that this one lacks; any of them, when each has something.

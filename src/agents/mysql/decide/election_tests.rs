@@ -21,12 +21,12 @@ fn elect_in_all_orders(
     me: &Survivor,
     survivors: &[Survivor],
     gone: &[&str],
-    may_risk: bool,
+    risk: Risk,
 ) -> Verdict {
     let gone: Vec<String> = gone.iter().map(|node| node.to_string()).collect();
     let verdicts: Vec<Verdict> = orders(survivors)
         .iter()
-        .map(|survivors| elect(&Election { record, me, survivors, gone: &gone, may_risk }))
+        .map(|survivors| elect(&Election { record, me, survivors, gone: &gone, risk }))
         .collect();
     assert!(verdicts.iter().all(|verdict| *verdict == verdicts[0]), "{verdicts:?}");
     verdicts[0].clone()
@@ -48,7 +48,7 @@ fn orders(survivors: &[Survivor]) -> Vec<Vec<Survivor>> {
 }
 
 fn decide(record: &Record, me: Survivor, survivors: &[Survivor]) -> Verdict {
-    elect_in_all_orders(Some(record), &me, survivors, &[], false)
+    elect_in_all_orders(Some(record), &me, survivors, &[], Risk::Never)
 }
 
 fn refusal(verdict: Verdict) -> String {
@@ -135,9 +135,20 @@ fn objection_9_a_promotion_that_ended_before_it_opened_leaves_its_node_and_its_e
 fn a_risk_is_taken_only_where_it_is_allowed_and_everybody_else_is_gone() {
     let record = open(1, "db2 db3", "");
     let risk = |gone: &[&str], may| elect_in_all_orders(Some(&record), &survivor("db3", "0-1-9"), &[], gone, may);
-    assert!(matches!(risk(&["db1", "db2"], false), Verdict::Refuse(_)));
-    assert!(matches!(risk(&["db1"], true), Verdict::Refuse(_)), "db2 may still acknowledge");
-    assert!(matches!(risk(&["db1", "db2"], true), Verdict::PromoteMe(Some(why)) if why.contains("db2")));
+    assert!(matches!(risk(&["db1", "db2"], Risk::Never), Verdict::Refuse(_)));
+    assert!(matches!(risk(&["db1"], Risk::OfThoseGone), Verdict::Refuse(_)), "db2 may still acknowledge");
+    assert!(matches!(risk(&["db1", "db2"], Risk::OfThoseGone), Verdict::PromoteMe(Some(why)) if why.contains("db2")));
+    assert!(matches!(risk(&[], Risk::Ordered), Verdict::PromoteMe(Some(why)) if why.contains("db2")));
+}
+
+#[test]
+fn an_order_does_not_let_a_broken_one_be_promoted_nor_forget_what_others_have() {
+    let record = open(1, "db2", "");
+    let ordered =
+        |me: &Survivor, others: &[Survivor]| elect_in_all_orders(Some(&record), me, others, &[], Risk::Ordered);
+    assert!(matches!(ordered(&excluded("db3"), &[]), Verdict::Refuse(_)));
+    let other = survivor("db4", "0-1-9");
+    assert_eq!(ordered(&survivor("db3", "0-1-8"), &[other]), Verdict::FetchFrom("db4".into()));
 }
 
 #[test]
@@ -180,7 +191,7 @@ fn mysql_sets_of_ten_thousand_intervals_and_tags_are_told_apart_by_one_transacti
 #[test]
 fn a_cluster_in_which_nobody_was_promoted_yet_takes_who_has_everything() {
     let verdict =
-        |mine, other| elect_in_all_orders(None, &survivor("db1", mine), &[survivor("db2", other)], &[], false);
+        |mine, other| elect_in_all_orders(None, &survivor("db1", mine), &[survivor("db2", other)], &[], Risk::Never);
     assert_eq!(verdict("", ""), PROMOTE);
     assert_eq!(verdict("0-1-1", "0-1-4"), Verdict::FetchFrom("db2".into()));
 }

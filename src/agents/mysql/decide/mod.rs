@@ -7,6 +7,7 @@ pub mod freshness;
 pub mod health;
 pub mod insync;
 pub mod keeping;
+pub mod order;
 pub mod position;
 pub mod record;
 pub mod rejoin;
