@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::parse::attributes_of;
+use super::parse::{attributes_of, is_true};
 
 type Pairs = BTreeMap<String, String>;
 
@@ -109,11 +109,6 @@ impl Primitive {
     pub fn has(&self, name: &str) -> bool {
         self.meta(name).is_some_and(is_true)
     }
-}
-
-/// What Pacemaker takes for true.
-pub fn is_true(value: &str) -> bool {
-    ["true", "on", "yes", "y", "1"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 /// Reads `cibadmin --query --scope configuration`.

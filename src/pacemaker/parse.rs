@@ -232,7 +232,7 @@ pub fn admin_epoch(xml: &str) -> Option<u64> {
 }
 
 /// What Pacemaker takes for true (crm_str_to_boolean).
-fn is_true(value: &str) -> bool {
+pub(super) fn is_true(value: &str) -> bool {
     ["true", "on", "yes", "y", "1"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 

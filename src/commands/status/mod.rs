@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{DATABASE, RUN_DIR, choose_database};
 use crate::agents::mysql::Mysql;
+use crate::agents::mysql::checks::judge::ADDRESSES;
 use crate::agents::mysql::decide::record::Record;
 use crate::agents::mysql::report::{self, Question, Report};
 use crate::deadline::Deadline;
@@ -37,9 +38,6 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// The exit status when it is not known how things are.
 const UNKNOWN: i32 = 3;
-
-/// The agents that have an address, and the name of the parameter that says which.
-const ADDRESSES: &[(&str, &str)] = &[("ocf:rustha:vip", "ip"), ("ocf:heartbeat:IPaddr2", "ip")];
 
 /// How the status is to be shown.
 #[derive(Args)]
@@ -110,10 +108,8 @@ pub fn look(resource: Option<&str>, scope: Scope) -> Result<Status> {
         joined.collect::<Result<Vec<Known>>>()
     })?;
     let mut addresses = BTreeMap::new();
-    for (agent, parameter) in ADDRESSES {
-        for resource in survey.resources_of(agent) {
-            addresses.insert(resource.to_string(), pacemaker::parameter(resource, parameter, deadline)?);
-        }
+    for resource in ADDRESSES.iter().flat_map(|agent| survey.resources_of(agent)) {
+        addresses.insert(resource.to_string(), pacemaker::parameter(resource, "ip", deadline)?);
     }
     Ok(assess::assess(&survey, &known, &addresses))
 }

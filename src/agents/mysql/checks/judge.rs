@@ -12,8 +12,8 @@ use crate::pacemaker::configuration::{Configuration, Primitive};
 /// What an operation gets that says no time-out.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The agents that have an address.
-const ADDRESSES: &[&str] = &["ocf:rustha:vip", "ocf:heartbeat:IPaddr2"];
+/// The agents that have an address, which their parameter `ip` says.
+pub const ADDRESSES: &[&str] = &["ocf:rustha:vip", "ocf:heartbeat:IPaddr2"];
 
 fn finding(code: &'static str, node: Option<&str>, text: impl Into<String>) -> Finding {
     let severity = find(code).expect("every code is in the catalogue").severity;
