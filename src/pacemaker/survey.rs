@@ -17,7 +17,7 @@ pub struct Survey {
     pub dc: Option<String>,
     /// When this was, as Pacemaker writes it.
     pub time: String,
-    /// It fences.
+    /// It fences: that is switched on, and there is a device for it.
     pub fencing: bool,
     /// Its maintenance mode is on.
     pub maintenance: bool,
@@ -127,7 +127,7 @@ pub fn read(xml: &str) -> Result<Survey> {
     let (mut instance, mut runs_somewhere) = (None, false);
     let mut is_promotable = false;
     let mut of_node = String::new();
-    let mut is_complete = false;
+    let (mut is_complete, mut complaint) = (false, String::new());
     loop {
         let event = reader.read_event().context("it is not XML")?;
         let (element, is_open) = match &event {
@@ -140,6 +140,10 @@ pub fn read(xml: &str) -> Result<Survey> {
                     survey.instances.extend(instance.take().filter(|_| !runs_somewhere));
                 }
                 is_complete |= name.as_ref() == "pacemaker-result";
+                continue;
+            }
+            Event::Text(text) if within.last().is_some_and(|name| name == "error") => {
+                complaint = format!(": {}", text.xml10_content().trim());
                 continue;
             }
             Event::Eof => break,
@@ -215,6 +219,11 @@ pub fn read(xml: &str) -> Result<Survey> {
     if !is_complete {
         bail!("it ends too early");
     }
+    if survey.members.is_empty() {
+        // As 2.1.5 does while its CIB manager is away: without any other sign of it.
+        bail!("it shows no nodes{complaint}");
+    }
+    survey.fencing &= survey.instances.iter().any(|instance| instance.agent.starts_with("stonith:"));
     Ok(survey)
 }
 
@@ -258,12 +267,32 @@ mod tests {
 
     #[test]
     fn an_instance_that_runs_nowhere_is_one_too() {
-        let xml = "<pacemaker-result><resources><clone id=\"c\"><resource id=\"p_db:0\" role=\"Stopped\" managed=\"true\" \
+        let xml = "<pacemaker-result><nodes><node name=\"db1\"/></nodes><resources><clone id=\"c\"><resource id=\"p_db:0\" role=\"Stopped\" managed=\"true\" \
                    resource_agent=\"ocf::rustha:mysql\"/></clone></resources></pacemaker-result>";
         let survey = read(xml).expect("readable");
         assert_eq!(survey.resources_of("ocf:rustha:mysql"), ["p_db"]);
         assert_eq!((survey.running("p_db").count(), survey.instances[0].role), (0, None));
         assert!(!survey.instances[0].is_promotable && read(V3).expect("readable").instances[1].is_promotable);
+    }
+
+    #[test]
+    fn a_cluster_fences_only_with_a_device() {
+        let on = V3.replace("fencing-enabled=\"false\"", "fencing-enabled=\"true\"");
+        assert!(!read(&on).expect("readable").fencing);
+        let device = on.replace(
+            "<resource id=\"p_vip\" resource_agent=\"ocf:heartbeat:IPaddr2\"",
+            "<resource id=\"f\" resource_agent=\"stonith:fence_x\"",
+        );
+        assert!(read(&device).expect("readable").fencing);
+    }
+
+    #[test]
+    fn an_answer_without_nodes_is_an_error_with_what_it_complains_of() {
+        // From 2.1.5, whose Corosync was killed; it exits with 0.
+        let xml = "<pacemaker-result api-version=\"2.25\"><status code=\"0\" message=\"OK\"><errors><error>Could not connect to the \
+                   CIB: Transport endpoint is not connected</error></errors></status></pacemaker-result>";
+        let why = read(xml).expect_err("no nodes").to_string();
+        assert_eq!(why, "it shows no nodes: Could not connect to the CIB: Transport endpoint is not connected");
     }
 
     #[test]

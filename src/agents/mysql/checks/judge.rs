@@ -194,12 +194,15 @@ pub fn cluster(
     if !short.is_empty() {
         find("RHA-0403", short.join(", "));
     }
-    let fences = configuration.is_on("stonith-enabled", true) && configuration.is_on("fencing-enabled", true);
+    let is_on = configuration.is_on("stonith-enabled", true) && configuration.is_on("fencing-enabled", true);
+    let has_device = configuration.primitives.iter().any(|one| one.agent.starts_with("stonith:"));
+    let fences = is_on && has_device;
     if !fences && wanted.prefers_availability {
-        find("RHA-0405", "durability=available, and stonith-enabled=false".into());
+        find("RHA-0405", "durability=available, and nobody fences".into());
     } else if !fences {
         let two = if nodes == 2 { ", and there are two nodes only: a lost one makes the other wait" } else { "" };
-        find("RHA-0404", format!("it does not: stonith-enabled=false{two}"));
+        let why = if is_on { "there is no fence device" } else { "stonith-enabled=false" };
+        find("RHA-0404", format!("it does not: {why}{two}"));
     }
     if configuration.properties.get("no-quorum-policy").is_some_and(|policy| policy == "ignore") {
         find("RHA-0406", "no-quorum-policy=ignore".into());

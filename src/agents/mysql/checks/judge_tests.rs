@@ -136,11 +136,12 @@ fn of_cluster(change: impl Fn(&mut Configuration, &mut Wanted)) -> Vec<&'static 
         ..Primitive::default()
     };
     let address = Primitive { id: "p_vip".into(), agent: "ocf:rustha:vip".into(), ..Primitive::default() };
+    let device = Primitive { id: "f".into(), agent: "stonith:fence_x".into(), ..Primitive::default() };
     let with = [("rsc", "p_vip"), ("with-rsc", "c_db"), ("with-rsc-role", "Promoted"), ("score", "INFINITY")];
     let after = [("first", "c_db"), ("first-action", "promote"), ("then", "p_vip")];
     let mut configuration = Configuration {
         properties: BTreeMap::from([("stonith-enabled".to_string(), "true".to_string())]),
-        primitives: vec![database, address],
+        primitives: vec![database, address, device],
         constraints: vec![constraint("rsc_colocation", &with), constraint("rsc_order", &after)],
         ..Configuration::default()
     };
@@ -168,6 +169,7 @@ fn each_thing_that_is_wrong_with_the_configuration_has_its_code() {
     assert_eq!(of_cluster(|configuration, _| drop(configuration.primitives[0].operations.pop())), ["RHA-0402"]);
     assert_eq!(of_cluster(|configuration, _| configuration.primitives[0].operations[0].timeout = None), ["RHA-0403"]);
     assert_eq!(of_cluster(|configuration, _| set(configuration, "stonith-enabled", "false")), ["RHA-0404"]);
+    assert_eq!(of_cluster(|configuration, _| drop(configuration.primitives.pop())), ["RHA-0404"]);
     let risky = of_cluster(|configuration, wanted| {
         set(configuration, "stonith-enabled", "false");
         wanted.prefers_availability = true;
