@@ -271,6 +271,8 @@ fn clone(bed: &Bed) -> Result<()> {
     bed.raise_target(&target)?;
     bed.wait("the address with the new primary", SOON, || Ok(at_primary(bed)?.filter(|node| *node == target)))?;
     ledger.wait_for_acknowledged(50, SOON)?;
+    // With one acknowledgement all that were in sync must be there after a loss: the old primary is, a moment later.
+    bed.wait_settled(PROVIDED)?;
     ledger.mark(format!("kill-daemon {target}"));
     bed.lab().fault(Fault::KillDaemon, &target)?;
     bed.wait("the address with another primary", SOON, || Ok(at_primary(bed)?.filter(|node| *node != target)))?;

@@ -67,7 +67,7 @@ fn expect(bed: &Bed, node: &str, argv: &[&str], code: i32, words: &[&str]) -> Re
     for word in words {
         ensure!(flat.contains(word), "{} on {node} does not say '{word}': {flat}", argv.join(" "));
     }
-    let widest = said.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    let widest = output.stdout.lines().map(|line| line.chars().count()).max().unwrap_or_default();
     ensure!(argv != ["rustha", "status"] || widest <= 80, "a line of {widest} columns");
     ensure!(!said.contains("repl-secret"), "the password is shown");
     Ok(said)
