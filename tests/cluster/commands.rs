@@ -13,11 +13,14 @@ const fn scenario(name: &'static str, about: &'static str, run: fn(&Bed) -> Resu
 }
 
 pub const ALL: &[Scenario] = &[
-    scenario(
-        "command-status",
-        "rustha status: all is well; a broken replica, a lost node, a dead server and a node without a cluster are named.",
-        status,
-    ),
+    Scenario {
+        roots: MARIADB,
+        ..scenario(
+            "command-status",
+            "rustha status: all is well; a broken replica, a lost node, a dead server and a node without a cluster are named.",
+            status,
+        )
+    },
     Scenario {
         roots: MARIADB,
         ..scenario(
@@ -34,11 +37,14 @@ pub const ALL: &[Scenario] = &[
             check,
         )
     },
-    scenario(
-        "command-config",
-        "rustha config, for crm and for pcs, makes a whole cluster that takes writes and passes rustha check.",
-        config,
-    ),
+    Scenario {
+        roots: MARIADB,
+        ..scenario(
+            "command-config",
+            "rustha config, for crm and for pcs, makes a whole cluster that takes writes and passes rustha check.",
+            config,
+        )
+    },
 ];
 
 const SOON: Duration = Duration::from_secs(40);
