@@ -102,9 +102,6 @@ impl Guard {
         let Ok(turn) = Turn::take(&self.lock, Deadline::after(LOOK)) else { return Ok(None) };
         let stay = Stay { guard: self, turn };
         stay.show_life()?;
-        if let Err(error) = scope::enter(&stay.guard.resource) {
-            log::warn!("guard and server stay in Pacemaker's control group: {error:#}");
-        }
         Ok(Some(stay))
     }
 
@@ -177,6 +174,13 @@ impl Stay {
     /// Whether it still is: with its files removed nobody finds it, and another one may have been started.
     pub fn is_known(&self) -> bool {
         self.turn.is_at(&self.guard.lock)
+    }
+
+    /// Leaves the control group of Pacemaker, which may take its time.
+    pub fn settle(&self) {
+        if let Err(error) = scope::enter(&self.guard.resource) {
+            log::warn!("guard and server stay in Pacemaker's control group: {error:#}");
+        }
     }
 
     /// Listens for calls.

@@ -73,6 +73,7 @@ pub fn run(call: &Invocation, order: Option<&str>) -> Result<()> {
             return Err(error);
         }
     };
+    stay.settle();
     let mut child = order.map(|order| launch::carry_out(&node, order)).transpose()?;
     let daemon = match &child {
         Some(child) => i32::try_from(child.id()).ok().and_then(Daemon::of),

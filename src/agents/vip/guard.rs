@@ -58,12 +58,13 @@ pub fn ensure(node: &Node) -> bool {
 pub fn run(call: &Invocation) -> Result<()> {
     let node = Node::gather(call, TURN)?;
     let Some(cluster) = node.cluster.clone() else { return Ok(()) };
+    // Who gives the address back ends whoever has this, and keeps others from it: nothing is announced after that.
+    let Some(stay) = node.guard().stay()? else { return Ok(()) };
     let mut watch = Watch::new(cluster, &node);
-    // Before anything that may take its time.
     if let Err(error) = watch.announce(&node) {
         log::warn!("{error:#}");
     }
-    let Some(stay) = node.guard().stay()? else { return Ok(()) };
+    stay.settle();
     while node.is_at_work() {
         show_life(&stay);
         if !stay.is_known() {

@@ -35,7 +35,7 @@ pub fn monitor(node: &Node, is_probe: bool) -> Outcome {
         if !standing.is_some_and(Standing::is_at_work) {
             node.memory().write(if is_promoted { Standing::Promoted } else { Standing::Active })?;
         }
-        let _ = guard::ensure(node);
+        guard::ensure(node);
     }
     Ok(if is_promoted { ExitCode::RunningPromoted } else { ExitCode::Success })
 }

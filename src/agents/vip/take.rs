@@ -86,7 +86,7 @@ pub fn reload(node: &Node) -> Outcome {
     if node.held()?.is_some() {
         let place = place::find(&node.config)?;
         addresses::set(&place.address).context("the new lease")?;
-        let _ = guard::begin(node);
+        guard::begin(node);
     }
     Ok(ExitCode::Success)
 }
