@@ -2,7 +2,6 @@
 //! and operations, constraints and properties. Pure.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use quick_xml::Reader;
@@ -64,10 +63,10 @@ pub struct Operation {
     pub name: String,
     /// The role that a monitor is for, in today's words.
     pub role: Option<String>,
-    /// How often it recurs; zero: it does not.
-    pub interval: Duration,
-    /// How long it may take, where that is said.
-    pub timeout: Option<Duration>,
+    /// How often it recurs, as it is written.
+    pub interval: String,
+    /// How long it may take, as it is written, where that is said.
+    pub timeout: Option<String>,
 }
 
 /// A constraint: its kind is the name of its element.
@@ -185,8 +184,8 @@ impl Found {
                 let operation = Operation {
                     name: take("name"),
                     role: Some(take("role")).filter(|role| !role.is_empty()).map(todays_role),
-                    interval: parse_time(&take("interval")).unwrap_or_default(),
-                    timeout: parse_time(&take("timeout")),
+                    interval: take("interval"),
+                    timeout: Some(take("timeout")).filter(|time| !time.is_empty()),
                 };
                 if let Some(current) = &mut self.current {
                     current.operations.push(operation);
@@ -268,22 +267,6 @@ fn todays_role(role: String) -> String {
     }
 }
 
-/// A time as Pacemaker reads it: seconds without a unit.
-fn parse_time(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let split = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: u64 = number.parse().ok()?;
-    match unit.trim() {
-        "" | "s" | "sec" => Some(Duration::from_secs(number)),
-        "ms" | "msec" => Some(Duration::from_millis(number)),
-        "us" | "usec" => Some(Duration::from_micros(number)),
-        "m" | "min" => Some(Duration::from_secs(number.saturating_mul(60))),
-        "h" | "hr" => Some(Duration::from_secs(number.saturating_mul(3600))),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,12 +309,9 @@ mod tests {
         assert_eq!(database.parameters, Pairs::from([("replication_user".into(), "repl".into())]));
         let monitors: Vec<_> = database.operations.iter().filter(|one| one.name == "monitor").collect();
         assert_eq!(monitors[0].role.as_deref(), Some("Promoted"));
-        assert_eq!(
-            (monitors[0].interval, monitors[0].timeout),
-            (Duration::from_secs(2), Some(Duration::from_secs(30)))
-        );
-        assert_eq!((monitors[1].interval, monitors[1].timeout), (Duration::from_secs(10), None));
-        assert!(database.operations.iter().any(|one| one.timeout == Some(Duration::from_secs(120))));
+        assert_eq!((monitors[0].interval.as_str(), monitors[0].timeout.as_deref()), ("2s", Some("30")));
+        assert_eq!((monitors[1].interval.as_str(), monitors[1].timeout.as_deref()), ("10000ms", None));
+        assert!(database.operations.iter().any(|one| one.timeout.as_deref() == Some("2min")));
         let address = &configuration.primitives[1];
         assert_eq!((address.outer(), address.meta("migration-threshold")), ("g", Some("3")));
     }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+
+use super::survey::{self, Member, Survey};
 
 /// The cluster at one moment, as far as one resource is concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,100 +93,34 @@ impl View {
 /// # Errors
 /// When the text is not XML to its end, or not crm_mon's.
 pub fn view(xml: &str, resource: &str) -> Result<View> {
-    let mut reader = Reader::from_str(xml);
-    let mut view = View::default();
-    let mut section = Section::Other;
-    let mut current = String::new();
-    let mut role = None;
-    let mut is_managed = true;
-    let mut is_complete = false;
-    loop {
-        let event = reader.read_event().context("it is not XML")?;
-        let (element, is_open) = match &event {
-            Event::Start(element) => (element, true),
-            Event::Empty(element) => (element, false),
-            Event::End(element) => {
-                match element.name().as_ref() {
-                    "resource" => role = None,
-                    "nodes" | "resources" | "node_attributes" => section = Section::Other,
-                    "pacemaker-result" => is_complete = true,
-                    _ => {}
-                }
-                continue;
-            }
-            Event::Eof => break,
-            _ => continue,
+    Ok(View::of(survey::read(xml)?, resource))
+}
+
+impl View {
+    /// What a survey of the cluster says of one resource.
+    fn of(survey: Survey, resource: &str) -> Self {
+        let names = |is: &dyn Fn(&Member) -> bool| -> Vec<String> {
+            survey.members.iter().filter(|member| is(member)).map(|member| member.name.clone()).collect()
         };
-        let attributes = attributes_of(element)?;
-        let get = |name: &str| attributes.get(name).map(String::as_str).unwrap_or_default();
-        match (section, element.name().as_ref()) {
-            (Section::Other, "nodes") if is_open => section = Section::Nodes,
-            (Section::Other, "resources") if is_open => section = Section::Resources,
-            (Section::Other, "node_attributes") if is_open => section = Section::Attributes,
-            (Section::Other, "current_dc") => view.quorate = get("with_quorum") == "true",
-            (Section::Other, "cluster_options") => {
-                view.maintenance |= get("maintenance-mode") == "true";
-                // Called fencing-enabled from 3.0.3 on.
-                view.fencing = get("stonith-enabled") == "true" || get("fencing-enabled") == "true";
-            }
-            (Section::Nodes, "node") => {
-                view.configured += 1;
-                let is = |name: &str| get(name) == "true";
-                if is("maintenance") {
-                    view.left_alone.insert(get("name").to_string());
-                }
-                if is("online") {
-                    view.online.push(get("name").to_string());
-                    if is("shutdown") {
-                        view.leaving.push(get("name").to_string());
-                    }
-                } else if !is("unclean") {
-                    view.gone.push(get("name").to_string());
-                }
-            }
-            (Section::Resources, "resource") if is_instance(get("id"), resource) => {
-                view.is_configured = true;
-                is_managed = get("managed") != "false" && get("maintenance") != "true";
-                view.is_idle_left_alone |= !is_managed && get("nodes_running_on") == "0";
-                role = parse_role(get("role")).filter(|_| is_open && get("orphaned") != "true");
-            }
-            (Section::Resources, "node") => {
-                if let Some(role) = role {
-                    if !is_managed {
-                        view.left_alone.insert(get("name").to_string());
-                    }
-                    view.instances.insert(get("name").to_string(), role);
-                }
-            }
-            (Section::Attributes, "node") => current = get("name").to_string(),
-            (Section::Attributes, "attribute") => {
-                let of_node = view.attributes.entry(current.clone()).or_default();
-                of_node.insert(get("name").to_string(), get("value").to_string());
-            }
-            _ => {}
+        let instances = || survey.instances.iter().filter(|instance| instance.resource == resource);
+        let running = || instances().filter_map(|it| Some((it.node.clone()?, it.role.filter(|_| !it.orphaned)?, it)));
+        let unmanaged = running().filter(|(.., it)| !it.managed).map(|(node, ..)| node);
+        Self {
+            quorate: survey.quorate,
+            is_configured: instances().next().is_some(),
+            maintenance: survey.maintenance,
+            left_alone: names(&|member| member.maintenance).into_iter().chain(unmanaged).collect(),
+            is_idle_left_alone: instances().any(|it| it.node.is_none() && !it.managed),
+            online: names(&|member| member.online),
+            // Without fencing Pacemaker calls every node clean that it does not see.
+            gone: names(&|member| survey.fencing_enabled && !member.online && !member.unclean),
+            leaving: names(&|member| member.online && member.shutdown),
+            configured: survey.members.len(),
+            fencing: survey.fencing_enabled,
+            instances: running().map(|(node, role, _)| (node, role)).collect(),
+            attributes: survey.attributes,
         }
     }
-    if !is_complete {
-        bail!("it ends too early");
-    }
-    if !view.fencing {
-        // Without fencing Pacemaker calls every node clean that it does not see.
-        view.gone.clear();
-    }
-    Ok(view)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Section {
-    Other,
-    Nodes,
-    Resources,
-    Attributes,
-}
-
-/// An anonymous clone's instances are shown under the resource's name, or with a number.
-fn is_instance(id: &str, resource: &str) -> bool {
-    id.split(':').next() == Some(resource)
 }
 
 /// New names, and those before 2.1.0.

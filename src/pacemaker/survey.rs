@@ -17,8 +17,8 @@ pub struct Survey {
     pub dc: Option<String>,
     /// When this was, as Pacemaker writes it.
     pub time: String,
-    /// It fences: that is switched on, and there is a device for it.
-    pub fencing: bool,
+    /// Fencing is switched on.
+    pub fencing_enabled: bool,
     /// Its maintenance mode is on.
     pub maintenance: bool,
     /// The configured nodes.
@@ -29,6 +29,8 @@ pub struct Survey {
     pub attributes: BTreeMap<String, BTreeMap<String, String>>,
     /// What failed and was not cleaned up.
     pub failures: Vec<Failure>,
+    /// What the tool complains of, while it exits as if nothing were wrong: 2.1.5 does so while its CIB manager is away.
+    pub complaint: Option<String>,
 }
 
 /// A node.
@@ -46,6 +48,8 @@ pub struct Member {
     pub pending: bool,
     /// It is to be fenced.
     pub unclean: bool,
+    /// It is about to leave cleanly.
+    pub shutdown: bool,
 }
 
 /// An instance of a resource: one for each node on which it runs, and one for each that runs nowhere.
@@ -63,6 +67,8 @@ pub struct Instance {
     pub is_promotable: bool,
     /// Pacemaker looks after it.
     pub managed: bool,
+    /// The configuration does not have it any more.
+    pub orphaned: bool,
     /// It failed, and was not recovered.
     pub failed: bool,
     /// What Pacemaker is doing with it, for example `Promoting`.
@@ -87,6 +93,11 @@ pub struct Failure {
 }
 
 impl Survey {
+    /// It fences: that is switched on, and there is a device for it.
+    pub fn fences(&self) -> bool {
+        self.fencing_enabled && self.instances.iter().any(|instance| instance.agent.starts_with("stonith:"))
+    }
+
     /// A node's attribute.
     pub fn attribute(&self, node: &str, name: &str) -> Option<&str> {
         self.attributes.get(node)?.get(name).map(String::as_str)
@@ -127,7 +138,7 @@ pub fn read(xml: &str) -> Result<Survey> {
     let (mut instance, mut runs_somewhere) = (None, false);
     let mut is_promotable = false;
     let mut of_node = String::new();
-    let (mut is_complete, mut complaint) = (false, String::new());
+    let mut is_complete = false;
     loop {
         let event = reader.read_event().context("it is not XML")?;
         let (element, is_open) = match &event {
@@ -143,7 +154,7 @@ pub fn read(xml: &str) -> Result<Survey> {
                 continue;
             }
             Event::Text(text) if within.last().is_some_and(|name| name == "error") => {
-                complaint = format!(": {}", text.xml10_content().trim());
+                survey.complaint = Some(text.xml10_content().trim().to_string());
                 continue;
             }
             Event::Eof => break,
@@ -162,7 +173,7 @@ pub fn read(xml: &str) -> Result<Survey> {
             (Some("summary"), "cluster_options") => {
                 survey.maintenance = is("maintenance-mode");
                 // Called fencing-enabled from 3.0.3 on.
-                survey.fencing = is("stonith-enabled") || is("fencing-enabled");
+                survey.fencing_enabled = is("stonith-enabled") || is("fencing-enabled");
             }
             (Some("nodes"), "node") => survey.members.push(Member {
                 name: get("name").to_string(),
@@ -171,6 +182,7 @@ pub fn read(xml: &str) -> Result<Survey> {
                 maintenance: is("maintenance"),
                 pending: is("pending"),
                 unclean: is("unclean"),
+                shutdown: is("shutdown"),
             }),
             (_, "clone") => is_promotable = is("multi_state"),
             (_, "resource") if within.iter().any(|name| name == "resources") => {
@@ -181,7 +193,8 @@ pub fn read(xml: &str) -> Result<Survey> {
                     node: None,
                     role: parse_role(get("role")),
                     is_promotable: is_promotable && within.iter().any(|name| name == "clone"),
-                    managed: is("managed"),
+                    managed: get("managed") != "false" && !is("maintenance"),
+                    orphaned: is("orphaned"),
                     failed: is("failed"),
                     pending: attributes.get("pending").cloned(),
                 };
@@ -219,11 +232,6 @@ pub fn read(xml: &str) -> Result<Survey> {
     if !is_complete {
         bail!("it ends too early");
     }
-    if survey.members.is_empty() {
-        // As 2.1.5 does while its CIB manager is away: without any other sign of it.
-        bail!("it shows no nodes{complaint}");
-    }
-    survey.fencing &= survey.instances.iter().any(|instance| instance.agent.starts_with("stonith:"));
     Ok(survey)
 }
 
@@ -244,7 +252,7 @@ mod tests {
     fn nodes_instances_and_attributes_are_read_from_every_version() {
         for xml in [V2, V3] {
             let survey = read(xml).expect("readable");
-            assert!(survey.quorate && survey.dc.is_some() && !survey.fencing && !survey.maintenance);
+            assert!(survey.quorate && survey.dc.is_some() && !survey.fences() && !survey.maintenance);
             assert!(survey.members.len() == 3 && survey.members.iter().all(|node| node.online && !node.standby));
             assert_eq!(survey.resources_of("ocf:rustha:mysql"), ["p_db"]);
             assert_eq!(survey.running("p_db").count(), 3);
@@ -278,21 +286,22 @@ mod tests {
     #[test]
     fn a_cluster_fences_only_with_a_device() {
         let on = V3.replace("fencing-enabled=\"false\"", "fencing-enabled=\"true\"");
-        assert!(!read(&on).expect("readable").fencing);
+        assert!(!read(&on).expect("readable").fences());
         let device = on.replace(
             "<resource id=\"p_vip\" resource_agent=\"ocf:heartbeat:IPaddr2\"",
             "<resource id=\"f\" resource_agent=\"stonith:fence_x\"",
         );
-        assert!(read(&device).expect("readable").fencing);
+        assert!(read(&device).expect("readable").fences());
     }
 
     #[test]
-    fn an_answer_without_nodes_is_an_error_with_what_it_complains_of() {
+    fn what_the_tool_complains_of_is_read() {
         // From 2.1.5, whose Corosync was killed; it exits with 0.
         let xml = "<pacemaker-result api-version=\"2.25\"><status code=\"0\" message=\"OK\"><errors><error>Could not connect to the \
                    CIB: Transport endpoint is not connected</error></errors></status></pacemaker-result>";
-        let why = read(xml).expect_err("no nodes").to_string();
-        assert_eq!(why, "it shows no nodes: Could not connect to the CIB: Transport endpoint is not connected");
+        let complaint = read(xml).expect("readable").complaint;
+        assert_eq!(complaint.as_deref(), Some("Could not connect to the CIB: Transport endpoint is not connected"));
+        assert_eq!(read(V3).expect("readable").complaint, None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use nix::unistd::User;
 
 use super::config::Config;
 use super::decide::election::Risk;
-use super::decide::order::Order;
+use super::decide::forced::ForcedPromotion;
 use super::decide::record::{Instance, Record};
 use super::lasting::Lasting;
 use crate::agents::mark::Mark;
@@ -191,7 +191,7 @@ impl Node {
     pub fn ordered_by(&self, record: Option<&Record>) -> Option<String> {
         let cluster = self.cluster.as_ref()?;
         let text = cluster.read_order(self.deadline).inspect_err(|error| log::warn!("{error:#}")).ok()??;
-        let order = Order::parse(&text)?;
+        let order = ForcedPromotion::parse(&text)?;
         order.is_for(&cluster.node, record).then(|| format!("by order of {} ({})", order.by, order.at))
     }
 

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
+use super::checks::facts::Fitness;
+use super::checks::judge;
 use super::config::Rejoin;
 use super::decide::errant::find_errant;
 use super::decide::health::{self, Facts};
@@ -278,13 +280,7 @@ fn own_promise(node: &Node, cluster: &Cluster, session: &Session) -> Result<Opti
 
 /// What a server needs before it can be part of replication by GTID.
 pub fn unfit(state: &ServerState) -> Option<String> {
-    let needs = [
-        (state.log_bin, "log_bin is off: set it in the option file's group [mysqld]"),
-        (state.log_updates, "log_slave_updates (log_replica_updates) is off"),
-        (state.gtid, "gtid_mode is not ON: set gtid_mode=ON and enforce_gtid_consistency=ON in the option file"),
-        (state.server_id != 0, "server_id is 0: give each node a number of its own in the option file"),
-    ];
-    needs.into_iter().find(|(is_met, _)| !is_met).map(|(_, why)| why.to_string())
+    judge::unfit(&Fitness::of(state)).next().map(|(_, why)| why.to_string())
 }
 
 /// Why a server takes no part in anything for its data: it has none, or does not know yet what they hold.

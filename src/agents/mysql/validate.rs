@@ -37,8 +37,8 @@ pub fn validate(call: &Invocation, time: Duration) -> Outcome {
     validate_cluster(&node)?;
     if node.daemon().is_some() {
         // Also what somebody has changed since the agent has started the server (objection 7).
-        let facts = checks::facts::gather(&node, None);
-        let found = checks::judge::node("", &facts, &checks::Wanted::of(&node.config));
+        let server = checks::facts::ask(&mut node.quick_session()?)?;
+        let found = checks::judge::server("", &server, &checks::Wanted::of(&node.config));
         let is_wrong = |finding: &&checks::Finding| {
             finding.severity == Severity::Error && (call.cluster.is_some() || finding.code == DURABLE)
         };

@@ -13,6 +13,7 @@ use clap::Args;
 
 use crate::deadline::Deadline;
 use crate::pacemaker;
+use crate::pacemaker::survey::Survey;
 use plan::{Given, Plan};
 
 /// What Pacemaker may take to say which nodes there are.
@@ -77,7 +78,7 @@ fn make(options: &Options) -> Result<String> {
         bail!("no cluster answers on this node: say --nodes");
     }
     // A cluster that fences goes on doing so.
-    let fences = options.fencing || survey.as_ref().is_ok_and(|survey| survey.fencing);
+    let fences = options.fencing || survey.as_ref().is_ok_and(Survey::fences);
     let members = survey.ok().map(|survey| survey.members.into_iter().map(|member| member.name).collect());
     let password = options.password_file.as_deref().map(read_password).transpose()?;
     let given = Given {

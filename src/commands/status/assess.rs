@@ -183,7 +183,7 @@ pub fn assess(survey: &Survey, known: &[Known], addresses: &BTreeMap<String, Opt
         findings: Vec::new(),
         cluster: ClusterStatus {
             quorum: survey.quorate,
-            fencing: survey.fencing,
+            fencing: survey.fences(),
             maintenance: survey.maintenance,
             dc: survey.dc.clone(),
             nodes: nodes.collect(),

@@ -16,6 +16,7 @@ use crate::server::dialect::Dialect;
 use crate::server::dialect::backup::Method;
 use crate::server::dialect::check::{OVERRIDDEN, UNITS};
 use crate::server::options::Options;
+use crate::server::rows::ServerState;
 use crate::server::rows::settings::{Answers, Settings};
 use crate::server::tools;
 use crate::server::version::Version;
@@ -60,20 +61,36 @@ pub struct Server {
     pub vendor: String,
     /// The version in numbers.
     pub number: (u16, u16, u16),
-    /// Its number in replication.
-    pub server_id: u64,
     /// MySQL's server_uuid.
     pub uuid: Option<String>,
+    /// What it needs to be part of replication.
+    pub fitness: Fitness,
+    /// What is committed is on the disk.
+    pub durable: bool,
+    /// The rest.
+    pub settings: Settings,
+}
+
+/// What a server needs to be part of replication by GTID.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fitness {
+    /// Its number in replication.
+    pub server_id: u64,
     /// It has a binary log.
     pub log_bin: bool,
     /// It logs what it replicates.
     pub log_updates: bool,
     /// Every transaction has a GTID.
     pub gtid: bool,
-    /// What is committed is on the disk.
-    pub durable: bool,
-    /// The rest.
-    pub settings: Settings,
+}
+
+impl Fitness {
+    /// That of a server in this state.
+    pub fn of(state: &ServerState) -> Self {
+        let ServerState { server_id, log_bin, log_updates, gtid, .. } = *state;
+        Self { server_id, log_bin, log_updates, gtid }
+    }
 }
 
 /// What is known of this node. `view`: where other nodes are, and how they are reached.
@@ -98,7 +115,11 @@ pub fn gather(node: &Node, view: Option<&View>) -> Facts {
     }
 }
 
-fn ask(session: &mut Session) -> Result<Server> {
+/// What is known of the server.
+///
+/// # Errors
+/// When it cannot be asked.
+pub fn ask(session: &mut Session) -> Result<Server> {
     let dialect = session.dialect();
     let state = session.state()?;
     let answers = Answers {
@@ -116,12 +137,9 @@ fn ask(session: &mut Session) -> Result<Server> {
         version,
         vendor,
         number,
-        server_id: state.server_id,
+        fitness: Fitness::of(&state),
         // On MariaDB it is the server_id once more.
         uuid: state.server_uuid.filter(|uuid| uuid.contains('-')),
-        log_bin: state.log_bin,
-        log_updates: state.log_updates,
-        gtid: state.gtid,
         durable: state.durable,
         settings,
     })
@@ -136,6 +154,7 @@ fn enabled_units(root: &Path) -> Vec<String> {
             UNITS.iter().filter(move |unit| wants.join(unit).is_symlink()).map(|unit| (*unit).to_string())
         })
         .collect();
+    units.sort();
     units.dedup();
     units
 }

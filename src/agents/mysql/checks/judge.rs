@@ -1,13 +1,16 @@
 //! From what is known to what is wrong. Pure.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::super::decide::rejoin::check_room;
 use super::catalogue::find;
-use super::facts::{Facts, Server};
+use super::facts::{Facts, Fitness, Server};
 use super::{Finding, Wanted};
 use crate::ocf::agent::{Action, Agent};
-use crate::pacemaker::configuration::{Configuration, Primitive};
+use crate::ocf::params::parse_time;
+use crate::pacemaker::configuration::{Configuration, Operation, Primitive};
 
 /// What an operation gets that says no time-out.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -22,12 +25,11 @@ fn finding(code: &'static str, node: Option<&str>, text: impl Into<String>) -> F
 
 /// What is wrong on one node, whatever the others are.
 pub fn node(name: &str, facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
-    let mut found = Vec::new();
+    let mut found = match &facts.server {
+        Some(asked) => server(name, asked, wanted),
+        None => vec![finding("RHA-0601", Some(name), "no server answers")],
+    };
     let mut find = |code, text: String| found.push(finding(code, Some(name), text));
-    match &facts.server {
-        Some(server) => judge_server(server, wanted, &mut find),
-        None => find("RHA-0601", "no server answers".into()),
-    }
     for other in &facts.unreached {
         find("RHA-0302", format!("does not reach {other}"));
     }
@@ -40,12 +42,8 @@ pub fn node(name: &str, facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
     if let Some(why) = &facts.cannot_start {
         find("RHA-0504", why.clone());
     }
-    if facts.data > 0 && facts.free < facts.data + facts.data / 10 {
-        let megabytes = |bytes: u64| bytes / 1_000_000;
-        find(
-            "RHA-0507",
-            format!("{} MB are free, and the data take {} MB", megabytes(facts.free), megabytes(facts.data)),
-        );
+    if let Err(why) = check_room(facts.data, facts.free, "the disk") {
+        find("RHA-0507", why);
     }
     if let Some(why) = facts.lacks_tool.as_ref().filter(|_| wanted.is_provided_physically) {
         find("RHA-0508", why.clone());
@@ -53,20 +51,26 @@ pub fn node(name: &str, facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
     found
 }
 
-fn judge_server(server: &Server, wanted: &Wanted, find: &mut impl FnMut(&'static str, String)) {
+/// What a server lacks to be part of replication by GTID, in the order in which it matters, each with its code.
+pub fn unfit(server: &Fitness) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let needs = [
+        (server.log_bin, "RHA-0103", "log_bin is off: set it in the option file's group [mysqld]"),
+        (server.log_updates, "RHA-0104", "log_slave_updates (log_replica_updates) is off"),
+        (
+            server.gtid,
+            "RHA-0105",
+            "gtid_mode is not ON: set gtid_mode=ON and enforce_gtid_consistency=ON in the option file",
+        ),
+        (server.server_id != 0, "RHA-0101", "server_id is 0: give each node a number of its own in the option file"),
+    ];
+    needs.into_iter().filter(|(is_met, ..)| !is_met).map(|(_, code, why)| (code, why))
+}
+
+/// What is wrong with a server.
+pub fn server(name: &str, server: &Server, wanted: &Wanted) -> Vec<Finding> {
+    let mut found: Vec<Finding> = unfit(&server.fitness).map(|(code, why)| finding(code, Some(name), why)).collect();
+    let mut find = |code, text: String| found.push(finding(code, Some(name), text));
     let settings = &server.settings;
-    if server.server_id == 0 {
-        find("RHA-0101", "server_id is 0".into());
-    }
-    if !server.log_bin {
-        find("RHA-0103", "log_bin is off: set it in the option file's group [mysqld]".into());
-    }
-    if !server.log_updates {
-        find("RHA-0104", "log_slave_updates (log_replica_updates) is off".into());
-    }
-    if !server.gtid {
-        find("RHA-0105", "gtid_mode is not ON".into());
-    }
     if !settings.is_strict {
         find("RHA-0106", "gtid_strict_mode (MariaDB) or enforce_gtid_consistency (MySQL) is off".into());
     }
@@ -94,11 +98,13 @@ fn judge_server(server: &Server, wanted: &Wanted, find: &mut impl FnMut(&'static
     if !settings.privileged.is_empty() {
         find("RHA-0202", format!("may write although it is read-only: {}", settings.privileged.join(", ")));
     }
-    let is_loopback = |address: &str| address.starts_with("127.") || address == "::1" || address == "localhost";
+    let is_loopback =
+        |address: &str| address == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     if settings.listens.split(',').map(str::trim).all(|address| address.is_empty() || is_loopback(address)) {
         let address = if settings.listens.is_empty() { "nowhere (skip_networking)" } else { &settings.listens };
         find("RHA-0301", format!("it listens at {address}"));
     }
+    found
 }
 
 /// What is wrong between nodes. `versions`: of the guards; `primary`: where somebody is promoted.
@@ -110,8 +116,8 @@ pub fn across(
     let mut found = Vec::new();
     let servers: BTreeMap<&str, &Server> =
         facts.iter().filter_map(|(name, facts)| Some((name.as_str(), facts.server.as_ref()?))).collect();
-    let ids = servers.iter().filter(|(_, server)| server.server_id != 0);
-    for (id, names) in shared(ids.map(|(name, server)| (*name, server.server_id))) {
+    let ids = servers.iter().map(|(name, server)| (*name, server.fitness.server_id)).filter(|(_, id)| *id != 0);
+    for (id, names) in shared(ids) {
         found.push(finding("RHA-0101", None, format!("{names} have the same server_id {id}")));
     }
     for (uuid, names) in shared(servers.iter().filter_map(|(name, server)| Some((*name, server.uuid.clone()?)))) {
@@ -237,7 +243,8 @@ pub fn cluster(
 }
 
 fn judge_monitors(database: &Primitive) -> Option<String> {
-    let recurring = || database.operations.iter().filter(|one| one.name == "monitor" && !one.interval.is_zero());
+    let interval = |one: &Operation| parse_time(&one.interval).unwrap_or_default();
+    let recurring = || database.operations.iter().filter(|one| one.name == "monitor" && !interval(one).is_zero());
     let of_role =
         |role: &'static str| recurring().filter(move |one| one.role.as_deref().unwrap_or("Unpromoted") == role);
     for role in ["Promoted", "Unpromoted"] {
@@ -245,23 +252,24 @@ fn judge_monitors(database: &Primitive) -> Option<String> {
             return Some(format!("no monitor with role={role}"));
         }
     }
-    let is_shared = of_role("Promoted").any(|one| of_role("Unpromoted").any(|other| other.interval == one.interval));
+    let is_shared = of_role("Promoted").any(|one| of_role("Unpromoted").any(|other| interval(other) == interval(one)));
     is_shared.then(|| "the monitors of both roles have the same interval".into())
 }
 
 /// The operations that have less time than the agent advertises.
 fn too_short(configuration: &Configuration, database: &Primitive, agent: &dyn Agent) -> Vec<String> {
-    let default = configuration.operation_defaults.get("timeout").and_then(|text| parse_seconds(text));
+    let default = configuration.operation_defaults.get("timeout").and_then(|text| parse_time(text));
     let needed = |action: Action| {
         let of_action = agent.actions().iter().filter(|one| one.action == action);
         of_action.map(|one| one.timeout).max().unwrap_or_default()
     };
     let actions = [Action::Start, Action::Stop, Action::Promote, Action::Demote, Action::Notify, Action::Monitor];
+    let timeout = |one: &Operation| one.timeout.as_deref().and_then(parse_time);
     let mut short = Vec::new();
     for action in actions {
         let configured: Vec<_> = database.operations.iter().filter(|one| one.name == action.name()).collect();
         let mut given: Vec<Duration> =
-            configured.iter().map(|one| one.timeout.or(default).unwrap_or(DEFAULT_TIMEOUT)).collect();
+            configured.iter().map(|one| timeout(one).or(default).unwrap_or(DEFAULT_TIMEOUT)).collect();
         if configured.is_empty() {
             given.push(default.unwrap_or(DEFAULT_TIMEOUT));
         }
@@ -270,10 +278,6 @@ fn too_short(configuration: &Configuration, database: &Primitive, agent: &dyn Ag
         }
     }
     short
-}
-
-fn parse_seconds(text: &str) -> Option<Duration> {
-    text.trim().trim_end_matches('s').parse().ok().map(Duration::from_secs)
 }
 
 /// Why no address follows the primary.

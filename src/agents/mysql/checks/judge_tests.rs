@@ -3,7 +3,7 @@
 use super::*;
 use crate::agents::mysql::Mysql;
 use crate::agents::mysql::checks::catalogue::ALL;
-use crate::pacemaker::configuration::{CloneOf, Constraint, Operation};
+use crate::pacemaker::configuration::{CloneOf, Constraint};
 use crate::server::rows::settings::Settings;
 
 fn wanted() -> Wanted {
@@ -29,15 +29,12 @@ fn whole(server_id: u64) -> Facts {
         version: "MySQL 8.4.3".into(),
         vendor: "MySQL".into(),
         number: (8, 4, 3),
-        server_id,
         uuid: Some(format!("a-{server_id}")),
-        log_bin: true,
-        log_updates: true,
-        gtid: true,
+        fitness: Fitness { server_id, log_bin: true, log_updates: true, gtid: true },
         durable: true,
         settings,
     };
-    Facts { server: Some(server), user: Some((100, 100)), data: 10, free: 100, ..Facts::default() }
+    Facts { server: Some(server), user: Some((100, 100)), data: 10, free: 1_000_000_000, ..Facts::default() }
 }
 
 fn codes(found: &[Finding]) -> Vec<&str> {
@@ -62,10 +59,10 @@ fn a_node_that_is_whole_has_no_findings() {
 
 #[test]
 fn each_thing_that_is_wrong_on_a_node_has_its_code() {
-    assert_eq!(of_server(|server| server.server_id = 0), ["RHA-0101"]);
-    assert_eq!(of_server(|server| server.log_bin = false), ["RHA-0103"]);
-    assert_eq!(of_server(|server| server.log_updates = false), ["RHA-0104"]);
-    assert_eq!(of_server(|server| server.gtid = false), ["RHA-0105"]);
+    assert_eq!(of_server(|server| server.fitness.server_id = 0), ["RHA-0101"]);
+    assert_eq!(of_server(|server| server.fitness.log_bin = false), ["RHA-0103"]);
+    assert_eq!(of_server(|server| server.fitness.log_updates = false), ["RHA-0104"]);
+    assert_eq!(of_server(|server| server.fitness.gtid = false), ["RHA-0105"]);
     assert_eq!(of_server(|server| server.settings.is_strict = false), ["RHA-0106"]);
     assert_eq!(of_server(|server| server.durable = false), ["RHA-0107"]);
     assert_eq!(of_server(|server| server.settings.filters = vec!["Replicate_Do_DB=a".into()]), ["RHA-0109"]);
@@ -100,7 +97,7 @@ fn server_of<'a>(facts: &'a mut BTreeMap<String, Facts>, node: &str) -> &'a mut 
 #[test]
 fn each_thing_that_is_wrong_between_nodes_has_its_code() {
     assert!(between(|_| {}).is_empty());
-    assert_eq!(between(|facts| server_of(facts, "db2").server_id = 1), ["RHA-0101"]);
+    assert_eq!(between(|facts| server_of(facts, "db2").fitness.server_id = 1), ["RHA-0101"]);
     assert_eq!(between(|facts| server_of(facts, "db2").uuid = Some("a-1".into())), ["RHA-0102"]);
     assert_eq!(between(|facts| server_of(facts, "db2").vendor = "MariaDB".into()), ["RHA-0108"]);
     assert_eq!(between(|facts| server_of(facts, "db2").number = (8, 4, 2)), ["RHA-0108"]);
@@ -112,8 +109,8 @@ fn each_thing_that_is_wrong_between_nodes_has_its_code() {
 }
 
 fn operation(name: &str, role: Option<&str>, interval: u64) -> Operation {
-    let timeout = Some(Duration::from_secs(120));
-    Operation { name: name.into(), role: role.map(str::to_string), interval: Duration::from_secs(interval), timeout }
+    let timeout = Some("2min".to_string());
+    Operation { name: name.into(), role: role.map(str::to_string), interval: format!("{interval}s"), timeout }
 }
 
 fn constraint(kind: &str, says: &[(&str, &str)]) -> Constraint {
@@ -163,7 +160,7 @@ fn each_thing_that_is_wrong_with_the_configuration_has_its_code() {
     });
     assert_eq!(without_notify, ["RHA-0401"]);
     assert_eq!(
-        of_cluster(|configuration, _| configuration.primitives[0].operations[6].interval = Duration::from_secs(2)),
+        of_cluster(|configuration, _| configuration.primitives[0].operations[6].interval = "2000ms".into()),
         ["RHA-0402"]
     );
     assert_eq!(of_cluster(|configuration, _| drop(configuration.primitives[0].operations.pop())), ["RHA-0402"]);

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::record::Record;
 
-/// An order.
+/// The order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct ForcedPromotion {
     /// The node whose instance is to be promoted.
     pub node: String,
     /// The last promotion when it was given: a later one voids it.
@@ -17,7 +17,7 @@ pub struct Order {
     pub at: String,
 }
 
-impl Order {
+impl ForcedPromotion {
     /// Reads the value; `None`: there is none, or it is of another version.
     pub fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| {
@@ -33,7 +33,7 @@ impl Order {
     }
 }
 
-impl fmt::Display for Order {
+impl fmt::Display for ForcedPromotion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { node, epoch, by, at } = self;
         write!(formatter, "node={node} epoch={epoch} by={by} at={at}")
@@ -47,11 +47,12 @@ mod tests {
 
     #[test]
     fn an_order_is_read_as_it_was_given_and_void_after_the_next_promotion() {
-        let order = Order { node: "db3".into(), epoch: 4, by: "root@db1".into(), at: "2026-11-28T02:40:11Z".into() };
-        assert_eq!(Order::parse(&order.to_string()).as_ref(), Some(&order));
+        let forced =
+            ForcedPromotion { node: "db3".into(), epoch: 4, by: "root@db1".into(), at: "2026-11-28T02:40:11Z".into() };
+        assert_eq!(ForcedPromotion::parse(&forced.to_string()).as_ref(), Some(&forced));
         let record = |epoch| Record { epoch, ..open(1, "db2", "") };
-        assert!(order.is_for("db3", Some(&record(4))) && !order.is_for("db2", Some(&record(4))));
-        assert!(!order.is_for("db3", Some(&record(5))) && !order.is_for("db3", None));
-        assert!(Order::parse("").is_none() && Order::parse("node=db3").is_none());
+        assert!(forced.is_for("db3", Some(&record(4))) && !forced.is_for("db2", Some(&record(4))));
+        assert!(!forced.is_for("db3", Some(&record(5))) && !forced.is_for("db3", None));
+        assert!(ForcedPromotion::parse("").is_none() && ForcedPromotion::parse("node=db3").is_none());
     }
 }

@@ -3,11 +3,12 @@
 pub mod cold_start;
 pub mod election;
 pub mod errant;
+pub mod forced;
 pub mod freshness;
 pub mod health;
 pub mod insync;
 pub mod keeping;
-pub mod order;
+
 pub mod position;
 pub mod record;
 pub mod rejoin;

@@ -230,7 +230,7 @@ pub fn check_room(needed: u64, free: u64, place: &str) -> Result<(), String> {
     }
     let megabytes = |bytes: u64| bytes / 1_000_000;
     Err(format!(
-        "{place} has {} MB free, and the new data need {} MB beside the old ones: nothing was touched",
+        "{place} has {} MB free, and the new data need {} MB beside the old ones",
         megabytes(free),
         megabytes(needed)
     ))

@@ -265,7 +265,8 @@ impl Filling<'_> {
             staging.remove_replaced()?;
             return Ok(());
         }
-        check_room(needed, free, &datadir.display().to_string()).map_err(|why| OcfError::generic(why).into())
+        check_room(needed, free, &datadir.display().to_string())
+            .map_err(|why| OcfError::generic(format!("{why}: nothing was touched")).into())
     }
 
     /// An empty server.
