@@ -2,12 +2,13 @@
 //! node_exporter's textfile collector reads: so there are gauges only. Each node tells of its own server.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::status::{self, Health, Scope, Status};
+use crate::state_file;
 
 /// Where the metrics go, and of whom they are.
 #[derive(Args)]
@@ -43,13 +44,13 @@ pub fn run(options: &Options) -> i32 {
 }
 
 /// Puts the text in the file's place. The collector runs as another user, and may read at any moment.
-fn replace(path: &std::path::Path, text: &str) -> Result<()> {
+fn replace(path: &Path, text: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let draft = path.with_extension("prom.draft");
-    std::fs::write(&draft, text).with_context(|| format!("cannot write {}", draft.display()))?;
-    std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o644))
-        .and_then(|()| std::fs::rename(&draft, path))
-        .with_context(|| format!("cannot write {}", path.display()))
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    anyhow::ensure!(folder.is_none_or(Path::is_dir), "there is no folder for {}", path.display());
+    state_file::write(path, text)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+        .with_context(|| format!("cannot let others read {}", path.display()))
 }
 
 /// A metric: what it is, and its samples.

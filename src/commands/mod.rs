@@ -4,6 +4,7 @@ pub mod check;
 pub mod config;
 pub mod divergence;
 pub mod explain;
+mod interrupt;
 pub mod metrics;
 pub mod promote;
 pub mod rejoin;
@@ -17,9 +18,12 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::Value;
 
+use crate::agents::mysql::Mysql;
+use crate::deadline::Deadline;
 use crate::guard;
+use crate::ocf::agent::Agent;
 use crate::ocf::env::Invocation;
-use crate::pacemaker::survey::Survey;
+use crate::pacemaker::{self, survey::Survey};
 
 /// Where Pacemaker's agents keep what may not survive a reboot (HA_RSCTMP).
 const RUN_DIR: &str = "/run/resource-agents";
@@ -85,6 +89,17 @@ fn choose_database(survey: &Survey, wanted: Option<&str>) -> Result<String> {
         (None, [one]) => Ok((*one).to_string()),
         (None, _) => bail!("which one? --resource, one of: {}", resources.join(", ")),
     }
+}
+
+/// The name of the attribute that says where clients may read; `None` where there is none.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+fn reader_attribute(resource: &str, deadline: Deadline) -> Result<Option<String>> {
+    const NAME: &str = "reader_attribute";
+    let default = Mysql.parameters().iter().find(|parameter| parameter.name == NAME);
+    let default = default.and_then(|parameter| parameter.default).map(str::to_string);
+    Ok(pacemaker::parameter(resource, NAME, deadline)?.or(default))
 }
 
 /// Prints the answer, or why there is none; the exit status.

@@ -11,7 +11,8 @@ use nix::unistd::{Uid, User};
 use serde::Serialize;
 
 use super::choose_database;
-use crate::agents::mysql::decide::order::Order;
+use super::interrupt::Interrupt;
+use crate::agents::mysql::decide::forced::ForcedPromotion;
 use crate::agents::mysql::decide::record::{InSync, Record, State};
 use crate::agents::mysql::report::{self, Question};
 use crate::agents::mysql::status_attribute;
@@ -103,11 +104,16 @@ fn force(options: &Options) -> Result<Forced> {
     if !options.yes && !is_confirmed(&options.force)? {
         bail!("nothing was changed");
     }
-    let order =
-        Order { node: options.force.clone(), epoch: record.epoch, by: caller(&cluster.node), at: time(&survey) };
+    let interrupt = Interrupt::catch()?;
+    let order = ForcedPromotion {
+        node: options.force.clone(),
+        epoch: record.epoch,
+        by: caller(&cluster.node),
+        at: time(&survey),
+    };
     cluster.write_order(Some(&order.to_string()), Deadline::after(ASKING))?;
-    let outcome = follow(&resource, &options.force);
-    // Also one that failed shall not wait for its moment.
+    let outcome = follow(&resource, &options.force, &interrupt);
+    // Also one that failed, or was given up, shall not wait for its moment.
     cluster.write_order(None, Deadline::after(ASKING))?;
     let seconds = outcome?;
     forced.promoted = true;
@@ -157,7 +163,10 @@ fn weigh(survey: &Survey, resource: &str, node: &str, record: &Record, lost: Opt
         return Err(format!("no instance runs on {node}"));
     }
     let refusal = survey.attribute(node, &status_attribute(resource)).unwrap_or("it says nothing of itself yet");
-    let running: Vec<&str> = survey.running(resource).map(|(name, _)| name).collect();
+    // One that is there and takes part is fetched from; one that is excluded for a reason of its own is not.
+    let said = |name: &str| survey.attribute(name, &status_attribute(resource)).unwrap_or_default();
+    let takes_part = |name: &str| !said(name).starts_with("excluded") || said(name) == refusal;
+    let running: Vec<&str> = survey.running(resource).map(|(name, _)| name).filter(|name| takes_part(name)).collect();
     let holders = record.sync.iter().flat_map(InSync::all).map(|one| one.node.clone()).chain([record.primary.clone()]);
     let mut could_be_on: Vec<String> =
         holders.filter(|name| name != node && !running.contains(&name.as_str())).collect();
@@ -200,11 +209,13 @@ fn is_confirmed(node: &str) -> Result<bool> {
 }
 
 /// Follows it; after how many seconds it was done.
-fn follow(resource: &str, node: &str) -> Result<f64> {
+fn follow(resource: &str, node: &str, interrupt: &Interrupt) -> Result<f64> {
     let begun = Instant::now();
     let mut last = String::new();
     while begun.elapsed() < PROMOTING {
-        std::thread::sleep(LOOK);
+        if interrupt.is_within(LOOK)? {
+            bail!("interrupted: the order is taken back, unless {node} is being promoted already");
+        }
         let Ok(survey) = pacemaker::survey(Deadline::after(ASKING)) else { continue };
         if survey.promoted(resource).contains(&node) {
             return Ok(begun.elapsed().as_secs_f64());
@@ -251,6 +262,11 @@ mod tests {
         let forced = weighed(&survey(|_| {}), "db3").expect("possible");
         assert_eq!((forced.could_be_on, forced.lost), (vec!["db2".to_string()], None));
         assert!(forced.text.contains("could still be on db2"));
+        let broken = survey(|survey| {
+            let of_node = survey.attributes.get_mut("db1").expect("a node");
+            of_node.insert("p_db-status".into(), "excluded: its SQL thread stopped".into());
+        });
+        assert_eq!(weighed(&broken, "db3").expect("possible").could_be_on, ["db1", "db2"]);
     }
 
     #[test]

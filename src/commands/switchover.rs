@@ -2,17 +2,14 @@
 //! and the agent: the old primary closes, the target proves that it has everything, and if it cannot, the old one goes on.
 //! No constraint is left behind. Interrupted before the old primary has begun to close, it is taken back.
 
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use serde::Serialize;
 
-use super::choose_database;
+use super::interrupt::Interrupt;
+use super::{choose_database, reader_attribute};
 use crate::agents::mysql::{REPLICA, TARGET, status_attribute};
 use crate::deadline::Deadline;
 use crate::pacemaker::survey::Survey;
@@ -105,15 +102,14 @@ fn switch(options: &Options) -> Result<Answer> {
             println!("{text}");
         }
     };
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    signals.thread_block()?;
-    let interrupt = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK)?;
+    let interrupt = Interrupt::catch()?;
     let patience = Deadline::after(Duration::from_secs(options.wait));
     let mut said = String::new();
     let (resource, from, to) = loop {
         let survey = pacemaker::survey(Deadline::after(ASKING))?;
         let resource = choose_database(&survey, options.resource.as_deref())?;
-        match plan(&survey, &resource, options.to.as_deref()) {
+        let readable = reader_attribute(&resource, Deadline::after(ASKING))?;
+        match plan(&survey, &resource, options.to.as_deref(), readable.as_deref()) {
             Ok((from, to)) => break (resource, from, to),
             Err(Obstacle::Passing(why)) if !patience.is_over() => {
                 if why != said {
@@ -123,7 +119,7 @@ fn switch(options: &Options) -> Result<Answer> {
             }
             Err(Obstacle::Passing(why) | Obstacle::Lasting(why)) => bail!("{resource} is not moved: {why}"),
         }
-        if is_interrupted(&interrupt, LOOK)? {
+        if interrupt.is_within(LOOK)? {
             bail!("interrupted: nothing was changed");
         }
     };
@@ -155,7 +151,7 @@ fn switch(options: &Options) -> Result<Answer> {
             Ok(Step::Before | Step::Under(_)) => {}
             Err(error) => say(&format!("Pacemaker does not answer: {error:#}")),
         }
-        if is_interrupted(&interrupt, LOOK)? {
+        if interrupt.is_within(LOOK)? {
             if !matches!(step, Ok(Step::Before)) {
                 say("too late to take it back: it is under way");
                 continue;
@@ -169,15 +165,13 @@ fn switch(options: &Options) -> Result<Answer> {
     }
 }
 
-/// Waits; whether somebody has interrupted it meanwhile.
-fn is_interrupted(signals: &SignalFd, time: Duration) -> Result<bool> {
-    let patience = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
-    poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], patience)?;
-    Ok(signals.read_signal()?.is_some())
-}
-
-/// From where to where the primary is moved.
-fn plan(survey: &Survey, resource: &str, to: Option<&str>) -> Result<(String, String), Obstacle> {
+/// From where to where the primary is moved. `readable`: the attribute that says where clients may read.
+fn plan(
+    survey: &Survey,
+    resource: &str,
+    to: Option<&str>,
+    readable: Option<&str>,
+) -> Result<(String, String), Obstacle> {
     let lasting = |why: &str| Err(Obstacle::Lasting(why.into()));
     if !survey.quorate {
         return lasting("this part of the cluster has no quorum");
@@ -209,7 +203,8 @@ fn plan(survey: &Survey, resource: &str, to: Option<&str>) -> Result<(String, St
         None => {
             let mut ready: Vec<&str> = replicas.iter().copied().filter(|node| is_ready(node)).collect();
             // One that clients read from is warm.
-            ready.sort_by_key(|node| (survey.attribute(node, "readable") != Some("1"), *node));
+            let is_readable = |node: &str| readable.and_then(|name| survey.attribute(node, name)) == Some("1");
+            ready.sort_by_key(|node| (!is_readable(node), *node));
             match (ready.first(), replicas.first()) {
                 (Some(to), _) => Ok((from, (*to).to_string())),
                 (None, None) => lasting("it has no replica"),
@@ -303,7 +298,7 @@ mod tests {
     }
 
     fn planned(survey: &Survey, to: Option<&str>) -> String {
-        match plan(survey, "p_db", to) {
+        match plan(survey, "p_db", to, Some("readable")) {
             Ok((from, to)) => format!("{from} to {to}"),
             Err(Obstacle::Passing(why)) => format!("not yet: {why}"),
             Err(Obstacle::Lasting(why)) => format!("no: {why}"),

@@ -113,6 +113,16 @@ fn status(bed: &Bed) -> Result<()> {
     }
     let json = expect(bed, first, &["rustha", "status", "--json"], 0, &["\"health\": \"ok\"", "\"executed\""])?;
     ensure!(!json.contains("did not answer"), "a guard did not answer: {json}");
+    let file = "/root/rustha.prom";
+    expect(bed, &primary, &["rustha", "metrics", "--textfile", file], 0, &[])?;
+    let metrics = bed.node(&primary)?.run(&["cat", file])?;
+    let promoted = format!("rustha_instance_promoted{{resource=\"p_db\",node=\"{primary}\"}} 1");
+    for line in
+        ["rustha_cluster_reachable 1", "rustha_health 0", &promoted, "rustha_database_primaries{resource=\"p_db\"} 1"]
+    {
+        ensure!(metrics.lines().any(|one| one == line), "{line} is not in: {metrics}");
+    }
+    expect(bed, &primary, &["rustha", "metrics", "--textfile", "/no/such/folder/x.prom"], 1, &["there is no folder"])?;
 
     ledger.mark("a replica is broken");
     break_replica(bed, &primary, second)?;

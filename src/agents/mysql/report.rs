@@ -28,7 +28,7 @@ const EVERY: Duration = Duration::from_secs(3);
 /// The same while somebody has asked a moment ago, and may go on doing so.
 const OFTEN: Duration = Duration::from_secs(1);
 
-/// How long that lasts.
+/// How long that lasts, and how long a question is waited for at most.
 const ATTENTION: Duration = Duration::from_secs(30);
 
 /// What a look and an answer may take.
@@ -206,30 +206,37 @@ pub fn serve(call: &Invocation, daemon: Daemon) -> Result<()> {
     let mut node = Node::gather(call, LOOK)?;
     let Some(cluster) = node.cluster.clone() else { return Ok(()) };
     let (ask, answer) = attributes(&node.resource);
+    // Since when a question is there. Whoever was killed while it asked leaves its question, for which nobody waits.
+    let mut asked: BTreeMap<String, Instant> = BTreeMap::new();
     let mut answered = BTreeSet::new();
-    let mut last_asked: Option<Instant> = None;
     while daemon.is_alive() {
-        let is_asked = last_asked.is_some_and(|last| last.elapsed() < ATTENTION);
+        let is_asked = asked.values().any(|since| since.elapsed() < ATTENTION);
         let next = Deadline::after(if is_asked { OFTEN } else { EVERY });
         while daemon.is_alive() && !next.is_over() {
             std::thread::sleep(OFTEN.min(next.remaining()));
         }
         node.renew(LOOK);
         let Ok(told) = cluster.told(&ask, node.deadline) else { continue };
-        let questions: BTreeSet<String> = told.into_values().collect();
+        let there: BTreeSet<String> = told.into_values().collect();
+        asked.retain(|question, _| there.contains(question));
+        for question in there {
+            asked.entry(question).or_insert_with(Instant::now);
+        }
+        let is_awaited =
+            |(question, since): (&String, &Instant)| (since.elapsed() < ATTENTION).then(|| question.clone());
+        let questions: BTreeSet<String> = asked.iter().filter_map(is_awaited).collect();
         if questions == answered {
             continue;
         }
         let outcome = if questions.is_empty() {
             cluster.remove_attribute(&answer, node.deadline)
         } else {
-            last_asked = Some(Instant::now());
             let has_checks = questions.iter().any(|question| question.ends_with(WITH_CHECKS));
             let question = if has_checks { Question::Checks } else { Question::Status };
             // Anew: what was there when the guard began may be gone.
             let now = Node::gather(call, LOOK);
             pack(&questions, &gather(now.as_ref().unwrap_or(&node), question))
-                .and_then(|text| cluster.tell(&answer, &text, node.deadline))
+                .and_then(|text| cluster.tell(&answer, &text, Deadline::after(LOOK)))
         };
         match outcome {
             Ok(()) => answered = questions,

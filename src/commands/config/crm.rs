@@ -4,7 +4,8 @@ use super::plan::{Plan, Resource};
 
 /// The text.
 pub fn print(plan: &Plan) -> String {
-    let mut lines = head(plan);
+    let stash = format!("crm resource secret {} stash replication_passwd", plan.database.id);
+    let mut lines = plan.heading("Load it with: crm configure load update FILE", &stash, "crm ra list stonith");
     lines.push(format!("property stonith-enabled={}", plan.fences));
     resource(&mut lines, &plan.database);
     resource(&mut lines, &plan.address);
@@ -31,40 +32,14 @@ pub fn print(plan: &Plan) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What its reader is to know.
-fn head(plan: &Plan) -> Vec<String> {
-    let mut lines =
-        vec![format!("# MySQL or MariaDB on {}. Load it with: crm configure load update FILE", plan.nodes.join(", "))];
-    lines.extend(plan.remarks.iter().map(|remark| format!("# {remark}")));
-    if plan.needs_password {
-        lines.push(format!(
-            "# Put the password of the account in the place of {}, and then, so that nobody else reads it:",
-            super::plan::PLACEHOLDER
-        ));
-        lines.push(format!("# crm resource secret {} stash replication_passwd", plan.database.id));
-    }
-    if plan.fences {
-        lines.push("# Each node needs a fence device: crm ra list stonith.".into());
-    }
-    lines
-}
-
 fn resource(lines: &mut Vec<String>, resource: &Resource) {
     lines.push(format!("# {}", resource.comment));
     let parameters: Vec<String> =
         resource.parameters.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
     lines.push(format!("primitive {} {} \\", resource.id, resource.agent));
     lines.push(format!("  params {} \\", parameters.join(" ")));
-    let operations: Vec<String> = resource
-        .operations
-        .iter()
-        .map(|(name, role, interval, timeout)| {
-            let role = role.map(|role| format!(" role={role}")).unwrap_or_default();
-            let interval = interval.map(|seconds| format!(" interval={seconds}s")).unwrap_or_default();
-            format!("  op {name}{role}{interval} timeout={timeout}s")
-        })
-        .collect();
-    lines.push(operations.join(" \\\n"));
+    let operations = resource.operations();
+    lines.push(operations.iter().map(|words| format!("  op {words}")).collect::<Vec<_>>().join(" \\\n"));
     if let Some((clone, meta)) = &resource.clone {
         let meta: Vec<String> = meta.iter().map(|(name, value)| format!("{name}={value}")).collect();
         lines.push(format!("clone {clone} {} meta {}", resource.id, meta.join(" ")));

@@ -1,20 +1,11 @@
 //! The plan as pcs commands. Pure.
 
-use super::plan::{PLACEHOLDER, Plan, Resource};
+use super::plan::{Plan, Resource};
 
 /// The text.
 pub fn print(plan: &Plan) -> String {
-    let mut lines = vec![format!("# MySQL or MariaDB on {}. Run it with: sh -e FILE", plan.nodes.join(", "))];
-    lines.extend(plan.remarks.iter().map(|remark| format!("# {remark}")));
-    if plan.needs_password {
-        lines.push(format!(
-            "# Put the password of the account in the place of {PLACEHOLDER}, and then, so that nobody else reads it:"
-        ));
-        lines.push(format!("# cibsecret stash {} replication_passwd", plan.database.id));
-    }
-    if plan.fences {
-        lines.push("# Each node needs a fence device: pcs stonith list.".into());
-    }
+    let stash = format!("cibsecret stash {} replication_passwd", plan.database.id);
+    let mut lines = plan.heading("Run it with: sh -e FILE", &stash, "pcs stonith list");
     lines.push(format!("pcs property set stonith-enabled={}", plan.fences));
     resource(&mut lines, &plan.database);
     resource(&mut lines, &plan.address);
@@ -48,21 +39,12 @@ fn resource(lines: &mut Vec<String>, resource: &Resource) {
     let parameters: Vec<String> = resource.parameters.iter().map(|(name, value)| format!("'{name}={value}'")).collect();
     lines.push(format!("pcs resource create {} {} \\", resource.id, resource.agent));
     lines.push(format!("  {} \\", parameters.join(" ")));
-    let operations: Vec<String> = resource
-        .operations
-        .iter()
-        .map(|(name, role, interval, timeout)| {
-            let role = role.map(|role| format!(" role={role}")).unwrap_or_default();
-            let interval = interval.map(|seconds| format!(" interval={seconds}s")).unwrap_or_default();
-            format!("{name}{role}{interval} timeout={timeout}s")
-        })
-        .collect();
     let clone = resource.clone.as_ref().map(|(_, meta)| {
         let others = meta.iter().filter(|(name, _)| *name != "promotable");
         let others: Vec<String> = others.map(|(name, value)| format!("{name}={value}")).collect();
         format!(" \\\n  promotable {}", others.join(" "))
     });
-    lines.push(format!("  op {}{}", operations.join(" "), clone.unwrap_or_default()));
+    lines.push(format!("  op {}{}", resource.operations().join(" "), clone.unwrap_or_default()));
 }
 
 #[cfg(test)]
@@ -88,6 +70,6 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }
-        assert!(!text.contains(PLACEHOLDER));
+        assert!(!text.contains("in the place of"));
     }
 }

@@ -9,7 +9,7 @@ use crate::agents::vip::Vip;
 use crate::ocf::agent::{Action, Agent};
 
 /// What stands where the password belongs.
-pub const PLACEHOLDER: &str = "REPLACE_ME";
+const PLACEHOLDER: &str = "REPLACE_ME";
 
 /// What was asked for.
 pub struct Given<'a> {
@@ -53,6 +53,16 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// The operations in the words that both tools have for them.
+    pub fn operations(&self) -> Vec<String> {
+        let print = |(name, role, interval, timeout): &(&str, Option<&str>, Option<u64>, u64)| {
+            let role = role.map(|role| format!(" role={role}")).unwrap_or_default();
+            let interval = interval.map(|seconds| format!(" interval={seconds}s")).unwrap_or_default();
+            format!("{name}{role}{interval} timeout={timeout}s")
+        };
+        self.operations.iter().map(print).collect()
+    }
+
     /// The name that constraints use in crm.
     pub fn outer(&self) -> &str {
         self.clone.as_ref().map_or(&self.id, |(clone, _)| clone)
@@ -81,6 +91,23 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What its reader is to know. `load`: how it is loaded; `stash`: what puts the password away; `devices`: what lists fence
+    /// devices.
+    pub fn heading(&self, load: &str, stash: &str, devices: &str) -> Vec<String> {
+        let mut lines = vec![format!("# MySQL or MariaDB on {}. {load}", self.nodes.join(", "))];
+        lines.extend(self.remarks.iter().map(|remark| format!("# {remark}")));
+        if self.needs_password {
+            lines.push(format!(
+                "# Put the password of the account in the place of {PLACEHOLDER}, and then, so that nobody else reads it:"
+            ));
+            lines.push(format!("# {stash}"));
+        }
+        if self.fences {
+            lines.push(format!("# Each node needs a fence device: {devices}."));
+        }
+        lines
+    }
+
     /// What follows from what was asked for.
     ///
     /// # Errors

@@ -11,14 +11,12 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::{DATABASE, RUN_DIR, choose_database};
-use crate::agents::mysql::Mysql;
+use super::{DATABASE, RUN_DIR, choose_database, reader_attribute};
 use crate::agents::mysql::checks::judge::ADDRESSES;
 use crate::agents::mysql::decide::record::Record;
 use crate::agents::mysql::report::{self, Question, Report};
 use crate::deadline::Deadline;
 use crate::guard;
-use crate::ocf::agent::Agent;
 use crate::ocf::env::Invocation;
 use crate::pacemaker::survey::Survey;
 use crate::pacemaker::{self, Cluster};
@@ -118,9 +116,7 @@ pub fn look(resource: Option<&str>, scope: Scope) -> Result<Status> {
 fn ask(survey: &Survey, resource: &str, scope: Scope, deadline: Deadline) -> Result<Known> {
     let cluster = Cluster::of(resource, None, deadline)?;
     let record = cluster.read_record(deadline)?.and_then(|text| Record::parse(&text).ok());
-    let default = Mysql.parameters().iter().find(|parameter| parameter.name == "reader_attribute");
-    let reader_attribute = pacemaker::parameter(resource, "reader_attribute", deadline)?
-        .or(default.and_then(|parameter| parameter.default).map(str::to_string));
+    let reader_attribute = reader_attribute(resource, deadline)?;
     let mut reports = BTreeMap::new();
     let mut nodes: BTreeSet<String> = survey.running(resource).map(|(node, _)| node.to_string()).collect();
     // The one here can be asked itself.
