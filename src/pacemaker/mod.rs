@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 
 pub use parse::View;
+pub use record::order_name;
 
 use crate::deadline::Deadline;
 use crate::exec::{self, Finished};

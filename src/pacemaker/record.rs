@@ -21,6 +21,11 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// How often the nodes are asked again.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// The name of the property with an operator's order for a resource's next promotion.
+pub fn order_name(resource: &str) -> String {
+    format!("{resource}-order")
+}
+
 impl Cluster {
     /// The value of this resource's record in this node's copy of the CIB; `None` if there is none.
     ///
@@ -199,7 +204,7 @@ impl Cluster {
     }
 
     fn order_name(&self) -> String {
-        format!("{}-order", self.resource)
+        order_name(&self.resource)
     }
 
     fn record_name(&self) -> String {

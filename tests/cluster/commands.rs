@@ -397,6 +397,8 @@ fn check_configuration(wrong: &mut Misconfigured<'_>, other: &str) -> Result<()>
     wrong.shell(other, &parameter("replication_pasword", "x"), &without("replication_pasword"), &["RHA-0410"])?;
     let property = "crm_attribute --type crm_config --name no-quorum-policy";
     wrong.shell(other, &format!("{property} --update ignore"), &format!("{property} --delete"), &["RHA-0406"])?;
+    let order = "crm_attribute --type crm_config --set-name rustha --name p_db-order";
+    wrong.shell(other, &format!("{order} --update node=x"), &format!("{order} --delete"), &["RHA-0411"])?;
     let moved = format!("crm_resource --move --promoted --resource c_db --node {other}");
     wrong.shell(other, &moved, "crm_resource --clear --resource c_db", &["RHA-0407"])?;
     let order = "cibadmin --query --xpath \"//rsc_order[@id='primary_before_vip']\" > /root/order.xml";

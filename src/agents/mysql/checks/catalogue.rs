@@ -267,6 +267,14 @@ pub static ALL: &[Check] = &[
         "See crm ra info ocf:rustha:mysql; crm resource param RESOURCE delete NAME.",
     ),
     check(
+        "RHA-0411",
+        Warning,
+        "no order is left of a forced promotion",
+        "rustha promote --force was killed before it could take its order back: should the cluster refuse to promote anybody before the \
+         next promotion, it is obeyed.",
+        "Remove it: crm_attribute --type crm_config --set-name rustha --name RESOURCE-order --delete.",
+    ),
+    check(
         "RHA-0501",
         Warning,
         "nothing but the cluster starts the server",

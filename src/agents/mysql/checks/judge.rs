@@ -11,6 +11,7 @@ use super::{Finding, Wanted};
 use crate::ocf::agent::{Action, Agent};
 use crate::ocf::params::parse_time;
 use crate::pacemaker::configuration::{Configuration, Operation, Primitive};
+use crate::pacemaker::order_name;
 
 /// What an operation gets that says no time-out.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -233,6 +234,9 @@ pub fn cluster(
         if database.parameters.get(name).is_some_and(|value| !value.starts_with("lrm://")) {
             find("RHA-0409", format!("{name} of {} is there in clear text", database.id));
         }
+    }
+    if let Some(order) = configuration.properties.get(&order_name(&database.id)) {
+        find("RHA-0411", order.clone());
     }
     let is_known = |name: &str| agent.parameters().iter().any(|parameter| parameter.name == name);
     let unknown: Vec<&str> = database.parameters.keys().map(String::as_str).filter(|name| !is_known(name)).collect();

@@ -173,6 +173,7 @@ fn each_thing_that_is_wrong_with_the_configuration_has_its_code() {
     });
     assert_eq!(risky, ["RHA-0405"]);
     assert_eq!(of_cluster(|configuration, _| set(configuration, "no-quorum-policy", "ignore")), ["RHA-0406"]);
+    assert_eq!(of_cluster(|configuration, _| set(configuration, "p_db-order", "node=db3")), ["RHA-0411"]);
     let moved = of_cluster(|configuration, _| {
         configuration.constraints.push(constraint("rsc_location", &[("id", "cli-prefer-c_db"), ("rsc", "c_db")]));
     });
