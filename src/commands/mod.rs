@@ -19,11 +19,13 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::agents::mysql::Mysql;
+use crate::agents::mysql::decide::record::{Record, State};
 use crate::deadline::Deadline;
 use crate::guard;
 use crate::ocf::agent::Agent;
 use crate::ocf::env::Invocation;
-use crate::pacemaker::{self, survey::Survey};
+use crate::pacemaker::survey::Survey;
+use crate::pacemaker::{self, Cluster};
 
 /// Where Pacemaker's agents keep what may not survive a reboot (HA_RSCTMP).
 const RUN_DIR: &str = "/run/resource-agents";
@@ -100,6 +102,21 @@ fn reader_attribute(resource: &str, deadline: Deadline) -> Result<Option<String>
     let default = Mysql.parameters().iter().find(|parameter| parameter.name == NAME);
     let default = default.and_then(|parameter| parameter.default).map(str::to_string);
     Ok(pacemaker::parameter(resource, NAME, deadline)?.or(default))
+}
+
+/// The record of a database's last promotion; `None` if there was none.
+///
+/// # Errors
+/// When the cluster cannot be asked, or the record is broken.
+fn read_record(cluster: &Cluster, deadline: Deadline) -> Result<Option<Record>> {
+    let text = cluster.read_record(deadline)?;
+    text.map(|text| Record::parse(&text).map_err(anyhow::Error::msg)).transpose()
+}
+
+/// Whether the instance on this node was promoted after that promotion. Pacemaker calls one promoted from when it begins with it,
+/// and also one that has refused: the record is written when it has everything, right before it opens.
+fn is_promoted_after(epoch: u64, node: &str, record: Option<&Record>) -> bool {
+    record.is_some_and(|record| record.epoch > epoch && record.primary == node && record.state == State::Open)
 }
 
 /// Prints the answer, or why there is none; the exit status.

@@ -10,8 +10,8 @@ use clap::Args;
 use nix::unistd::{Uid, User};
 use serde::Serialize;
 
-use super::choose_database;
 use super::interrupt::Interrupt;
+use super::{choose_database, is_promoted_after, read_record};
 use crate::agents::mysql::decide::forced::ForcedPromotion;
 use crate::agents::mysql::decide::record::{InSync, Record, State};
 use crate::agents::mysql::report::{self, Question};
@@ -90,8 +90,7 @@ fn force(options: &Options) -> Result<Forced> {
     let survey = pacemaker::survey(Deadline::after(ASKING))?;
     let resource = choose_database(&survey, options.resource.as_deref())?;
     let cluster = Cluster::of(&resource, None, Deadline::after(ASKING))?;
-    let record = cluster.read_record(Deadline::after(ASKING))?;
-    let record = record.map(|text| Record::parse(&text).map_err(anyhow::Error::msg)).transpose()?;
+    let record = read_record(&cluster, Deadline::after(ASKING))?;
     let record = record.context("nobody was ever promoted here: a new cluster elects by itself")?;
     let lost = count_lost(&survey, &cluster, &resource, &record)?;
     let mut forced = weigh(&survey, &resource, &options.force, &record, lost).map_err(anyhow::Error::msg)?;
@@ -112,7 +111,7 @@ fn force(options: &Options) -> Result<Forced> {
         at: time(&survey),
     };
     cluster.write_order(Some(&order.to_string()), Deadline::after(ASKING))?;
-    let outcome = follow(&resource, &options.force, &interrupt);
+    let outcome = follow(&cluster, &resource, &order, &interrupt);
     // Also one that failed, or was given up, shall not wait for its moment.
     cluster.write_order(None, Deadline::after(ASKING))?;
     let seconds = outcome?;
@@ -209,7 +208,8 @@ fn is_confirmed(node: &str) -> Result<bool> {
 }
 
 /// Follows it; after how many seconds it was done.
-fn follow(resource: &str, node: &str, interrupt: &Interrupt) -> Result<f64> {
+fn follow(cluster: &Cluster, resource: &str, order: &ForcedPromotion, interrupt: &Interrupt) -> Result<f64> {
+    let node = order.node.as_str();
     let begun = Instant::now();
     let mut last = String::new();
     while begun.elapsed() < PROMOTING {
@@ -217,7 +217,11 @@ fn follow(resource: &str, node: &str, interrupt: &Interrupt) -> Result<f64> {
             bail!("interrupted: the order is taken back, unless {node} is being promoted already");
         }
         let Ok(survey) = pacemaker::survey(Deadline::after(ASKING)) else { continue };
-        if survey.promoted(resource).contains(&node) {
+        // Until it is on record that it was promoted the order is needed.
+        if survey.promoted(resource).contains(&node)
+            && read_record(cluster, Deadline::after(ASKING))
+                .is_ok_and(|record| is_promoted_after(order.epoch, node, record.as_ref()))
+        {
             return Ok(begun.elapsed().as_secs_f64());
         }
         last = survey.attribute(node, &status_attribute(resource)).unwrap_or_default().to_string();

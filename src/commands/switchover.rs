@@ -9,7 +9,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::interrupt::Interrupt;
-use super::{choose_database, reader_attribute};
+use super::{choose_database, is_promoted_after, read_record, reader_attribute};
+use crate::agents::mysql::decide::record::Record;
 use crate::agents::mysql::{REPLICA, TARGET, status_attribute};
 use crate::deadline::Deadline;
 use crate::pacemaker::survey::Survey;
@@ -134,11 +135,14 @@ fn switch(options: &Options) -> Result<Answer> {
     }
     say(&format!("moving {resource} from {from} to {to}; Ctrl-C takes it back until {from} begins to close"));
     let target = Cluster::of(&resource, Some(&to), Deadline::after(ASKING))?;
+    let epoch = read_record(&target, Deadline::after(ASKING))?.map_or(0, |record| record.epoch);
     target.set_score(TARGET, Deadline::after(ASKING))?;
-    let mut follow = Follow { resource: &resource, from: &from, to: &to, begun: Instant::now(), said: String::new() };
+    let begun = Instant::now();
+    let mut follow = Follow { resource: &resource, from: &from, to: &to, epoch, begun, said: String::new() };
     loop {
-        let survey = pacemaker::survey(Deadline::after(ASKING));
-        let step = survey.map(|survey| follow.look(&survey));
+        let seen = pacemaker::survey(Deadline::after(ASKING))
+            .and_then(|survey| Ok((survey, read_record(&target, Deadline::after(ASKING))?)));
+        let step = seen.map(|(survey, record)| follow.look(&survey, record.as_ref()));
         match &step {
             Ok(Step::Done) => {
                 return answer(
@@ -235,6 +239,8 @@ struct Follow<'a> {
     resource: &'a str,
     from: &'a str,
     to: &'a str,
+    /// The last promotion before.
+    epoch: u64,
     begun: Instant,
     said: String,
 }
@@ -250,14 +256,14 @@ impl Follow<'_> {
         is_news
     }
 
-    fn look(&self, survey: &Survey) -> Step {
-        let Self { resource, from, to, .. } = self;
+    fn look(&self, survey: &Survey, record: Option<&Record>) -> Step {
+        let Self { resource, from, to, epoch, .. } = self;
         let promoted = survey.promoted(resource);
         let pending = |node: &str| {
             let instance = survey.running(resource).find(|(name, _)| *name == node);
             instance.and_then(|(_, instance)| instance.pending.as_deref())
         };
-        if promoted.contains(to) && pending(to).is_none() {
+        if promoted.contains(to) && is_promoted_after(*epoch, to, record) {
             return Step::Done;
         }
         let score = survey.attribute(to, &format!("master-{resource}")).unwrap_or_default();
@@ -333,8 +339,13 @@ mod tests {
     }
 
     fn followed(change: impl Fn(&mut Survey)) -> Step {
-        let follow = Follow { resource: "p_db", from: "db2", to: "db1", begun: Instant::now(), said: String::new() };
-        follow.look(&survey(change))
+        followed_with("epoch=4 state=open primary=db2 acks=1 members=db1:a joining= base=", change)
+    }
+
+    fn followed_with(record: &str, change: impl Fn(&mut Survey)) -> Step {
+        let (begun, said) = (Instant::now(), String::new());
+        let follow = Follow { resource: "p_db", from: "db2", to: "db1", epoch: 4, begun, said };
+        follow.look(&survey(change), Some(&Record::parse(record).expect("a record")))
     }
 
     fn role(survey: &mut Survey, node: &str, role: Role, pending: Option<&str>) {
@@ -351,11 +362,13 @@ mod tests {
         assert!(matches!(closing, Step::Under(what) if what.starts_with("db2 closes")));
         let proving = followed(|survey| role(survey, "db2", Role::Unpromoted, None));
         assert!(matches!(proving, Step::Under(what) if what.starts_with("db1 proves")));
-        let done = followed(|survey| {
+        let moved = |survey: &mut Survey| {
             role(survey, "db2", Role::Unpromoted, None);
             role(survey, "db1", Role::Promoted, None);
-        });
-        assert_eq!(done, Step::Done);
+        };
+        assert!(matches!(followed(moved), Step::Under(_)), "Pacemaker has begun with it, and that is all");
+        let record = "epoch=5 state=open primary=db1 acks=1 members=db3:a joining= base=";
+        assert_eq!(followed_with(record, moved), Step::Done);
     }
 
     #[test]
